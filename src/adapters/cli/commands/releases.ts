@@ -1,0 +1,109 @@
+import type { RolloutViewState } from "@dinp/core/client";
+import type { Command } from "commander";
+import type { Context } from "../context.js";
+import { parseInteger } from "../parse.js";
+import { renderTable, type Cell } from "../table.js";
+import type { Color } from "../terminal.js";
+import { formatAgo, formatMemory, shortDigest, toJson } from "../text.js";
+import { awaitRelease } from "../waiting.js";
+import {
+  appArgument,
+  defaultTimeoutMs,
+  flagsOf,
+  withRead,
+  withWait,
+  type ReadFlags,
+  type Registration,
+  type WaitFlags,
+} from "./registry.js";
+
+const rolloutColors: Readonly<Record<RolloutViewState, Color>> = {
+  pending: "yellow",
+  running: "yellow",
+  complete: "green",
+  failed: "red",
+  superseded: "dim",
+};
+
+/** `dinp releases` and `dinp rollback`. */
+export function registerReleases({ program, context }: Registration): void {
+  withRead(program.command("releases"))
+    .summary("list an app's releases")
+    .description("Lists an app's releases, newest first, and how each was rolled out.")
+    .argument(...appArgument())
+    .action(async (app: string, flags: ReadFlags, command: Command) => {
+      await list(context, app, flagsOf(flags, command));
+    });
+  withWait(program.command("rollback"))
+    .summary("go back to an earlier release")
+    .description("Makes a new release out of an earlier one, and waits until it answers.")
+    .argument(...appArgument())
+    .argument("[release]", "its number (default: the one before the current one)", (text: string) =>
+      parseInteger(text, "The release", 1, 1_000_000_000),
+    )
+    .action(async (app: string, to: number | undefined, flags: WaitFlags, command: Command) => {
+      await rollback(context, app, to, flagsOf(flags, command));
+    });
+}
+
+async function list(context: Context, app: string, flags: ReadFlags): Promise<void> {
+  const client = await context.connect(flags);
+  const items = await client.listReleases(app, { signal: context.signal });
+  if (flags.json === true) {
+    context.out.line(toJson({ items }, 2));
+    return;
+  }
+  if (items.length === 0) {
+    context.err.line(`${app} has no releases yet. Make one: dinp push DIR --app ${app}`);
+    return;
+  }
+  const now = context.now();
+  const rows = items.map((release): Cell[] => {
+    const state = release.rollout?.state;
+    const number = String(release.number);
+    return [
+      release.current ? { text: number, color: "bold" } : number,
+      release.current ? "current" : "",
+      state === undefined ? "-" : { text: state, color: rolloutColors[state] },
+      formatAgo(release.createdAt, now),
+      release.createdBy,
+      shortDigest(release.digest),
+      formatMemory(release.memoryMb),
+      state === "failed" && release.rollout !== null
+        ? `${release.note} (${release.rollout.reason})`
+        : release.note,
+    ];
+  });
+  const columns = [
+    { header: "RELEASE", align: "right" },
+    { header: "" },
+    { header: "ROLLOUT" },
+    { header: "MADE" },
+    { header: "BY" },
+    { header: "IMAGE" },
+    { header: "MEMORY", align: "right" },
+    { header: "NOTE" },
+  ] as const;
+  for (const line of renderTable(columns, rows, { paint: context.out.paint, width: context.out.columns })) {
+    context.out.line(line);
+  }
+}
+
+async function rollback(
+  context: Context,
+  app: string,
+  to: number | undefined,
+  flags: WaitFlags,
+): Promise<void> {
+  const client = await context.connect(flags);
+  const request = to === undefined ? {} : { to };
+  const release = await client.rollback(app, request, { signal: context.signal });
+  const number = String(release.number);
+  context.err.line(
+    release.unchanged
+      ? `Nothing changed: release ${number} of ${app} is the same`
+      : `Release ${number} of ${app}: ${release.note}`,
+  );
+  if (!flags.wait) return;
+  await awaitRelease(context, client, app, { release, timeoutMs: flags.timeout ?? defaultTimeoutMs });
+}

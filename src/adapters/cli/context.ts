@@ -1,0 +1,166 @@
+import { createClient, type Client } from "@dinp/core/client";
+import { resolveApi, type ResolvedApi } from "./credentials.js";
+import { CliError, exitCodes } from "./exit-codes.js";
+import type { InputStream } from "./input.js";
+import type { HostPort } from "./parse.js";
+import { Output, type Environment, type TerminalStream } from "./terminal.js";
+
+/** What `dinp up` was asked for; the composition root carries it out. */
+export interface UpOptions {
+  /** Where the API listens. */
+  readonly api: HostPort;
+  /** Where the router listens. */
+  readonly router: HostPort;
+  /** Folder of the store, images and instances, as the user wrote it; null: the default. */
+  readonly dataDirectory: string | null;
+  /** Apps answer at `NAME.<appsDomain>`. */
+  readonly appsDomain: string;
+  /** Folder of an app to push when the platform is up; null: none. */
+  readonly demoDirectory: string | null;
+  /** Replace the admin token by a new one. */
+  readonly newToken: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+
+export type LogLevel = (typeof logLevels)[number];
+
+/** A folder as a stream of `.tar.gz` bytes, and what is in it. */
+export interface PackedDirectory {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly files: number;
+  /** Bytes of the files' content. */
+  readonly totalBytes: number;
+}
+
+/** Packs a folder; `onProgress` is called as its content is read, with the bytes of content read so far. */
+export type PackDirectory = (
+  directory: string,
+  options: {
+    readonly onProgress: (progress: { readonly bytes: number }) => void;
+    readonly signal: AbortSignal;
+  },
+) => Promise<PackedDirectory>;
+
+/** Where interrupts come from; `process` is one. */
+export interface SignalSource {
+  on(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
+  off(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
+}
+
+/** All that the CLI takes from outside. */
+export interface CliOptions {
+  /** Carries out `dinp up` until it ends, and gives the exit code; it handles signals itself. Absent: there is no such command. */
+  readonly up?: ((options: UpOptions) => Promise<number>) | undefined;
+  readonly packDirectory: PackDirectory;
+  readonly parseYaml: (text: string) => unknown;
+  readonly stdin: InputStream;
+  readonly stdout: TerminalStream;
+  readonly stderr: TerminalStream;
+  readonly env: Environment;
+  /** Folder that relative paths start from. Default: the process's. */
+  readonly cwd?: string | undefined;
+  /** What `--version` prints. */
+  readonly version?: string | undefined;
+  /** Milliseconds since the Unix epoch. Default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+  /** Default `process`. */
+  readonly signals?: SignalSource | undefined;
+  /** Default: the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** Options of every command that talks to an API. */
+export interface ConnectionFlags {
+  readonly api?: string;
+  readonly token?: string;
+}
+
+/** What a command runs with: results go to `out`, the account of what happens to `err`. */
+export class Context {
+  readonly options: CliOptions;
+  readonly out: Output;
+  readonly err: Output;
+  readonly now: () => number;
+  readonly cwd: string;
+  readonly #interrupt = new AbortController();
+  readonly #signals: SignalSource;
+  #isListening = false;
+  #api: ResolvedApi | null = null;
+
+  constructor(options: CliOptions) {
+    this.options = options;
+    this.out = new Output(options.stdout, options.env);
+    this.err = new Output(options.stderr, options.env);
+    this.now = options.now ?? Date.now;
+    this.cwd = options.cwd ?? process.cwd();
+    this.#signals = options.signals ?? process;
+  }
+
+  /** Aborts on Ctrl-C (once a command waits) or when the reader of the output is gone. */
+  get signal(): AbortSignal {
+    return this.#interrupt.signal;
+  }
+
+  /** The API that the command talks to; null before {@link Context.connect}. */
+  get api(): ResolvedApi | null {
+    return this.#api;
+  }
+
+  /** A client of the API that flags, environment and credentials name. Sends nothing yet. */
+  async connect(flags: ConnectionFlags): Promise<Client> {
+    this.listenForInterrupts();
+    const api = await resolveApi(flags, this.options.env);
+    return this.clientOf(api);
+  }
+
+  /** A client of this API with this token. */
+  clientOf(api: ResolvedApi): Client {
+    this.#api = api;
+    return createClient({ url: api.url, token: api.token ?? undefined, fetch: this.options.fetch });
+  }
+
+  /** From now on Ctrl-C aborts {@link Context.signal}; a second one ends the process, as without a listener. */
+  listenForInterrupts(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    this.#signals.on("SIGINT", this.#onSignal);
+    this.#signals.on("SIGTERM", this.#onSignal);
+  }
+
+  /** Aborts everything that waits. */
+  interrupt(): void {
+    this.#interrupt.abort();
+  }
+
+  /** For commands that go on until Ctrl-C: it ends them with its exit code and without a word. */
+  throwIfInterrupted(): void {
+    if (this.signal.aborted) throw new CliError(exitCodes.interrupted, "");
+  }
+
+  /** Resolves after `ms`, or at once when interrupted. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, this.signal.aborted ? 0 : ms);
+      this.signal.addEventListener("abort", end, { once: true });
+    });
+  }
+
+  /** Takes the listeners away. */
+  dispose(): void {
+    this.#signals.off("SIGINT", this.#onSignal);
+    this.#signals.off("SIGTERM", this.#onSignal);
+    this.#isListening = false;
+  }
+
+  readonly #onSignal = (): void => {
+    this.dispose();
+    this.interrupt();
+  };
+}

@@ -1,0 +1,22 @@
+export { createCli, type Cli } from "./cli.js";
+export type {
+  CliOptions,
+  LogLevel,
+  PackDirectory,
+  PackedDirectory,
+  SignalSource,
+  UpOptions,
+} from "./context.js";
+export {
+  credentialsPath,
+  defaultApiUrl,
+  loadCredentials,
+  resolveApi,
+  saveCredentials,
+  type Credentials,
+  type ResolvedApi,
+} from "./credentials.js";
+export { exitCodes } from "./exit-codes.js";
+export type { InputStream } from "./input.js";
+export type { HostPort } from "./parse.js";
+export type { Environment, TerminalStream } from "./terminal.js";

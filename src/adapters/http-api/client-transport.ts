@@ -1,0 +1,251 @@
+import { DinpError, isDinpError, messageOf, type JsonValue } from "@dinp/core";
+import { isDinpErrorCode } from "./codes.js";
+import { lines } from "./ndjson.js";
+
+/** How a client reaches the API. */
+export interface ClientOptions {
+  /** Where the API answers, such as `http://127.0.0.1:7070`. */
+  readonly url: string;
+  /** The secret of a token. Without it only `info` answers. */
+  readonly token?: string | undefined;
+  /** Default: the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  /** Bound of every call but uploads and streams. Default 30,000. */
+  readonly timeoutMs?: number | undefined;
+  /** A stream that stays silent for this long (the API sends heartbeats) has lost its connection. Default 45,000. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+export interface Call {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** Path segments, not yet encoded. */
+  readonly path: readonly string[];
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly json?: object;
+  readonly stream?: ReadableStream<Uint8Array>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const RETRY_DELAYS_MS = [100, 400];
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isJsonObject(value: unknown): value is Record<string, JsonValue> {
+  return isObject(value);
+}
+
+function parseBase(url: string): URL {
+  let base: URL | null = null;
+  try {
+    base = new URL(url);
+  } catch {
+    // Told below, together with other schemes.
+  }
+  if (base === null || (base.protocol !== "http:" && base.protocol !== "https:")) {
+    throw new DinpError(
+      "DINP_INVALID",
+      `The API's URL ${JSON.stringify(url.slice(0, 200))} is not an http(s) URL.`,
+      {
+        hint: "Write it like http://127.0.0.1:7070.",
+        details: { field: "url" },
+      },
+    );
+  }
+  base.search = "";
+  base.hash = "";
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  return base;
+}
+
+/** The error that the API answered with. */
+function errorOf(body: unknown, status: number, url: string): DinpError {
+  const error = isObject(body) ? body["error"] : undefined;
+  if (!isObject(error) || typeof error["message"] !== "string") {
+    return new DinpError(
+      "DINP_UNAVAILABLE",
+      `${url} does not answer like a DINP API (status ${String(status)}).`,
+      {
+        hint: "Check the URL: it must be the API's, not the router's or an app's.",
+      },
+    );
+  }
+  const code = error["code"];
+  const known = isDinpErrorCode(code);
+  return new DinpError(known ? code : "DINP_INTERNAL", error["message"], {
+    retryable: code === "DINP_UNAVAILABLE" || code === "DINP_BUSY" || code === "DINP_CONFLICT",
+    ...(typeof error["hint"] === "string" ? { hint: error["hint"] } : {}),
+    ...(isJsonObject(error["details"]) ? { details: error["details"] } : {}),
+  });
+}
+
+/** The innermost reason of a failed `fetch`: undici hides it in `cause`. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error) || error.cause === undefined) return messageOf(error);
+  const cause = error.cause;
+  if (cause instanceof Error && "code" in cause && typeof cause.code === "string") return cause.code;
+  return messageOf(cause);
+}
+
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
+function aborted(): DinpError {
+  return new DinpError("DINP_ABORTED", "The call was aborted.");
+}
+
+/** Resolves after `ms`, or at once when the signal aborts. */
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end, { once: true });
+  });
+}
+
+/** Sends calls to one API and turns what comes back into values or a `DinpError`. */
+export class ClientTransport {
+  readonly #base: URL;
+  readonly #token: string | undefined;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #timeoutMs: number;
+  readonly #idleTimeoutMs: number;
+
+  constructor(options: ClientOptions) {
+    this.#base = parseBase(options.url);
+    this.#token = options.token;
+    this.#fetch = options.fetch ?? globalThis.fetch;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#idleTimeoutMs = options.idleTimeoutMs ?? 45_000;
+  }
+
+  /** The answer's JSON value. */
+  async json(call: Call): Promise<unknown> {
+    const controller = new AbortController();
+    const timeoutMs = call.stream === undefined ? this.#timeoutMs : null;
+    const timer =
+      timeoutMs === null
+        ? undefined
+        : setTimeout(() => {
+            controller.abort();
+          }, timeoutMs);
+    try {
+      const response = await this.#send(call, controller);
+      const body = await this.#body(response, call, controller);
+      if (!response.ok) throw errorOf(body, response.status, this.#base.href);
+      return body;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The values of an answer of JSON lines, without heartbeats. Ends without an error when the signal aborts. */
+  async *stream(call: Call): AsyncGenerator {
+    const controller = new AbortController();
+    const idle = (): void => {
+      controller.abort();
+    };
+    let timer = setTimeout(idle, this.#idleTimeoutMs);
+    try {
+      const response = await this.#send(call, controller);
+      if (!response.ok || response.body === null) {
+        throw errorOf(await this.#body(response, call, controller), response.status, this.#base.href);
+      }
+      const alive = (): void => {
+        clearTimeout(timer);
+        timer = setTimeout(idle, this.#idleTimeoutMs);
+      };
+      for await (const line of lines(response.body, alive)) {
+        const value = this.#parse(line, response.status);
+        if (isObject(value) && value["type"] === "heartbeat") continue;
+        if (isObject(value) && "error" in value) throw errorOf(value, response.status, this.#base.href);
+        yield value;
+      }
+    } catch (error) {
+      if (isAborted(call.signal)) return;
+      throw isDinpError(error) ? error : this.#lost(error, controller.signal.aborted);
+    } finally {
+      clearTimeout(timer);
+      controller.abort();
+    }
+  }
+
+  async #body(response: Response, call: Call, controller: AbortController): Promise<unknown> {
+    let text: string;
+    try {
+      text = await response.text();
+    } catch (error) {
+      if (isAborted(call.signal)) throw aborted();
+      throw this.#lost(error, controller.signal.aborted);
+    }
+    return this.#parse(text, response.status);
+  }
+
+  #parse(text: string, status: number): unknown {
+    try {
+      const value: unknown = JSON.parse(text);
+      return value;
+    } catch {
+      throw errorOf(null, status, this.#base.href);
+    }
+  }
+
+  /** Tries again only while there was no answer at all: with the same idempotency key, so that nothing happens twice. */
+  async #send(call: Call, controller: AbortController): Promise<Response> {
+    const url = new URL(call.path.map(encodeURIComponent).join("/"), this.#base);
+    for (const [key, value] of Object.entries(call.query ?? {})) {
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    }
+    const headers: Record<string, string> = { accept: "application/json, application/x-ndjson" };
+    if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
+    if (call.json !== undefined) headers["content-type"] = "application/json";
+    if (call.stream !== undefined) headers["content-type"] = "application/gzip";
+    if (call.method !== "GET") headers["idempotency-key"] = globalThis.crypto.randomUUID();
+    const request: RequestInit & { duplex?: "half" } = {
+      method: call.method,
+      headers,
+      redirect: "manual",
+      signal:
+        call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]),
+    };
+    if (call.json !== undefined) request.body = JSON.stringify(call.json);
+    if (call.stream !== undefined) {
+      request.body = call.stream;
+      request.duplex = "half";
+    }
+    for (let attempt = 0; ; attempt += 1) {
+      if (isAborted(call.signal)) throw aborted();
+      try {
+        return await this.#fetch(url, request);
+      } catch (error) {
+        if (isAborted(call.signal)) throw aborted();
+        const delayMs = RETRY_DELAYS_MS[attempt];
+        if (controller.signal.aborted || call.stream !== undefined || delayMs === undefined) {
+          throw this.#lost(error, controller.signal.aborted);
+        }
+        await pause(delayMs, request.signal ?? undefined);
+      }
+    }
+  }
+
+  #lost(error: unknown, timedOut: boolean): DinpError {
+    const url = this.#base.href.replace(/\/$/, "");
+    if (timedOut) {
+      return new DinpError("DINP_TIMEOUT", `The API at ${url} did not answer in time.`, {
+        retryable: true,
+        hint: "Look at the platform's own output, then try again.",
+      });
+    }
+    return new DinpError("DINP_UNAVAILABLE", `Cannot reach the API at ${url} (${reasonOf(error)}).`, {
+      retryable: true,
+      cause: error,
+      hint: "Is `dinp up` running? If the API is elsewhere, say its URL.",
+    });
+  }
+}

@@ -1,0 +1,137 @@
+import { createServer, type Server } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { DinpError, messageOf, type Logger, type Platform } from "@dinp/core";
+import { createApp } from "./app.js";
+import { LineStreams } from "./line-streams.js";
+
+export interface HttpApiOptions {
+  readonly platform: Platform;
+  readonly logger: Logger;
+  /** `port` 0 takes any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Between heartbeats of a quiet stream. Default 10,000. */
+  readonly heartbeatMs?: number;
+  /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
+  readonly streamsMax?: number;
+  /** A client that reads nothing of its stream for this long is let go. Default 60,000. */
+  readonly stallMs?: number;
+  /** How long `close` waits for requests in flight. Default 5,000. */
+  readonly closeGraceMs?: number;
+}
+
+/** The platform's HTTP API, version 1, as `/openapi.json` describes it. */
+export interface HttpApi {
+  /** Listens; resolves to the API's URL. `DINP_PORT_TAKEN`. */
+  start(): Promise<string>;
+  /** The API's URL; null before `start` and after `close`. */
+  readonly url: string | null;
+  /** Ends streams, waits a bounded time for the other requests, then cuts what is left. Idempotent. */
+  close(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 4_096;
+
+class NodeHttpApi implements HttpApi {
+  readonly #options: HttpApiOptions;
+  readonly #streams: LineStreams;
+  readonly #server: Server;
+  #url: string | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: HttpApiOptions) {
+    this.#options = options;
+    this.#streams = new LineStreams({
+      heartbeatMs: options.heartbeatMs ?? 10_000,
+      streamsMax: options.streamsMax ?? 256,
+      stallMs: options.stallMs ?? 60_000,
+    });
+    const app = createApp({ platform: options.platform, logger: options.logger, streams: this.#streams });
+    const listener = getRequestListener((request, env) => app.fetch(request, env), {
+      overrideGlobalObjects: false,
+    });
+    // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
+    this.#server = createServer({ requestTimeout: 0 }, (incoming, outgoing) => {
+      listener(incoming, outgoing).catch((error: unknown) => {
+        options.logger.error("a request broke", { error: messageOf(error) });
+        outgoing.destroy();
+      });
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  get url(): string | null {
+    return this.#url;
+  }
+
+  async start(): Promise<string> {
+    if (this.#closing !== null) throw new DinpError("DINP_CLOSED", "The HTTP API was closed.");
+    const { host, port } = this.#options.listen;
+    await new Promise<void>((resolve, reject) => {
+      const onError = (error: Error): void => {
+        reject(listenError(error, host, port));
+      };
+      this.#server.once("error", onError);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", onError);
+        resolve();
+      });
+    });
+    this.#server.on("error", (error) => {
+      this.#options.logger.error("the HTTP API's listener failed", { error: error.message });
+    });
+    const address = this.#server.address();
+    const actual = typeof address === "object" && address !== null ? address.port : port;
+    this.#url = `http://${host.includes(":") ? `[${host}]` : host}:${String(actual)}`;
+    return this.#url;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    this.#url = null;
+    this.#streams.close();
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => {
+      this.#server.closeAllConnections();
+    }, this.#options.closeGraceMs ?? 5_000);
+    await closed;
+    clearTimeout(timer);
+  }
+}
+
+function listenError(error: Error, host: string, port: number): DinpError {
+  const code = "code" in error ? error.code : undefined;
+  const address = `${host}:${String(port)}`;
+  if (code === "EADDRINUSE") {
+    return new DinpError(
+      "DINP_PORT_TAKEN",
+      `The API cannot listen on ${address}: another program has that port.`,
+      {
+        hint: "Stop that program (is the platform running already?), or choose another port for the API.",
+        cause: error,
+      },
+    );
+  }
+  const hint =
+    code === "EACCES"
+      ? "Ports below 1024 need more rights: choose a higher one."
+      : "Choose another address for the API.";
+  return new DinpError("DINP_UNAVAILABLE", `The API cannot listen on ${address}: ${error.message}.`, {
+    hint,
+    cause: error,
+  });
+}
+
+/** The HTTP API of a platform. Listens once it is started. */
+export function createHttpApi(options: HttpApiOptions): HttpApi {
+  return new NodeHttpApi(options);
+}

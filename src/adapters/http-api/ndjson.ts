@@ -1,0 +1,37 @@
+import { DinpError } from "@dinp/core";
+
+const LINE_LENGTH_MAX = 16 * 1024 * 1024;
+
+/** The lines of a stream of UTF-8 text, without their ends and without empty ones; `onBytes` is called as bytes come. */
+export async function* lines(body: ReadableStream<Uint8Array>, onBytes: () => void): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of body) {
+    onBytes();
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = parts.pop() ?? "";
+    if (rest.length > LINE_LENGTH_MAX)
+      throw new DinpError("DINP_TOO_LARGE", "The API sent a line of more than 16 MiB.");
+    for (const part of parts) if (part !== "") yield part;
+  }
+  rest += decoder.decode();
+  if (rest !== "") yield rest;
+}
+
+/** A web stream that reads `source` only as fast as it is read itself, and ends it when it is cancelled. */
+export function toReadableStream(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await iterator.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

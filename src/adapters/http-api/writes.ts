@@ -1,0 +1,65 @@
+import { writeOptions, type Api, type AppOptions } from "./app.js";
+import { openArchiveUpload } from "./request-body.js";
+import * as routes from "./routes.js";
+
+const KEY = "idempotency-key";
+
+/** Endpoints that change what is wanted. A write that has begun is not broken off when its client goes. */
+export function addWrites(api: Api, { platform }: AppOptions): void {
+  api.openapi(routes.scaleAppRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.scaleApp(c.req.valid("param").app, c.req.valid("json"), options), 200);
+  });
+
+  api.openapi(routes.startAppRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.startApp(c.req.valid("param").app, options), 200);
+  });
+
+  api.openapi(routes.stopAppRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.stopApp(c.req.valid("param").app, options), 200);
+  });
+
+  api.openapi(routes.deleteAppRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.deleteApp(c.req.valid("param").app, c.req.valid("query"), options), 200);
+  });
+
+  api.openapi(routes.createBuildRoute, async (c) => {
+    const { template, command } = c.req.valid("query");
+    const upload = openArchiveUpload(c.env, c.req.header("content-type"));
+    try {
+      const options = writeOptions(c, c.req.valid("header")[KEY], upload.signal);
+      const request = { bytes: upload.bytes, template, command };
+      return c.json(await platform.createBuild(c.req.valid("param").app, request, options), 201);
+    } finally {
+      await upload.end();
+    }
+  });
+
+  api.openapi(routes.createReleaseRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.createRelease(c.req.valid("param").app, c.req.valid("json"), options), 201);
+  });
+
+  api.openapi(routes.rollbackRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.rollback(c.req.valid("param").app, c.req.valid("json"), options), 201);
+  });
+
+  api.openapi(routes.changeEnvRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.changeEnv(c.req.valid("param").app, c.req.valid("json"), options), 201);
+  });
+
+  api.openapi(routes.addDomainRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.addDomain(c.req.valid("param").app, c.req.valid("json"), options), 201);
+  });
+
+  api.openapi(routes.removeDomainRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.removeDomain(c.req.valid("param").app, c.req.valid("query"), options), 200);
+  });
+}

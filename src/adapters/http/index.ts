@@ -1,0 +1,1 @@
+export { createHttpProber, type HttpProberOptions } from "./http-prober.js";

@@ -1,0 +1,113 @@
+import {
+  type AgentHello,
+  type AgentReport,
+  type AgentSession,
+  type ControlLink,
+  DinpError,
+  type LogLine,
+  type LogRequest,
+  type ServerMessage,
+  type ServerSession,
+} from "@dinp/core";
+import { Channel } from "./channel.js";
+
+/** An agent that wants to be let in. */
+interface Arrival {
+  readonly session: AgentSession;
+  readonly admitted: () => void;
+}
+
+/** A {@link ControlLink} between a server and the agents of one process. */
+export class InProcessControlLink implements ControlLink {
+  readonly #arrivals = new Set<Arrival>();
+  #knock: (() => void) | null = null;
+
+  /** Connections as they come, until the signal aborts; then every connection that it yielded is closed. */
+  async *accept(options: { readonly signal: AbortSignal }): AsyncIterable<AgentSession> {
+    const { signal } = options;
+    const admitted: AgentSession[] = [];
+    try {
+      while (!signal.aborted) {
+        const [arrival] = this.#arrivals;
+        if (arrival === undefined) {
+          await this.#nextKnock(signal);
+          continue;
+        }
+        this.#arrivals.delete(arrival);
+        admitted.push(arrival.session);
+        arrival.admitted();
+        yield arrival.session;
+      }
+    } finally {
+      for (const session of admitted) await session.close();
+    }
+  }
+
+  /** Waits until a server accepts. `DINP_ABORTED` when the signal aborts first. */
+  async connect(
+    hello: AgentHello,
+    options: {
+      readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<ServerSession> {
+    const toServer = new Channel<AgentReport>();
+    const toAgent = new Channel<ServerMessage>();
+    const close = (): Promise<void> => {
+      toServer.close();
+      toAgent.close();
+      return Promise.resolve();
+    };
+    await this.#admission(
+      {
+        hello,
+        send: (message) => toAgent.send(structuredClone(message)),
+        reports: () => toServer,
+        logs: (request) => options.logs(request),
+        close,
+      },
+      options.signal,
+    );
+    return { report: (report) => toServer.send(structuredClone(report)), messages: () => toAgent, close };
+  }
+
+  #admission(session: AgentSession, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const arrival: Arrival = {
+        session,
+        admitted: () => {
+          signal.removeEventListener("abort", abort);
+          resolve();
+        },
+      };
+      const abort = (): void => {
+        this.#arrivals.delete(arrival);
+        reject(new DinpError("DINP_ABORTED", "The connection to the server was given up."));
+      };
+      if (signal.aborted) {
+        abort();
+        return;
+      }
+      signal.addEventListener("abort", abort, { once: true });
+      this.#arrivals.add(arrival);
+      this.#knock?.();
+    });
+  }
+
+  async #nextKnock(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener("abort", done);
+        this.#knock = null;
+        resolve();
+      };
+      this.#knock = done;
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+}
+
+/** Creates the {@link ControlLink} of a single-process platform. */
+export function createInProcessControlLink(): ControlLink {
+  return new InProcessControlLink();
+}

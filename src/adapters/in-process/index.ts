@@ -1,0 +1,1 @@
+export { createInProcessControlLink } from "./control-link.js";

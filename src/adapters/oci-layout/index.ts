@@ -1,0 +1,5 @@
+export {
+  createOciLayoutRegistry,
+  OciLayoutRegistry,
+  type OciLayoutRegistryOptions,
+} from "./oci-layout-registry.js";

@@ -1,0 +1,152 @@
+import { DinpError, isDinpError, messageOf } from "@dinp/core";
+import type { PGlite } from "@electric-sql/pglite";
+import { fsyncSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What an acknowledged commit survives: the death of this process only, or also a loss of power. */
+export type PgliteDurability = "process-crash" | "power-loss";
+
+interface Driver {
+  readonly main: typeof import("@electric-sql/pglite");
+  readonly nodefs: typeof import("@electric-sql/pglite/nodefs");
+}
+
+/** WASI's number for an input/output error. */
+const EIO = 29;
+
+/**
+ * Opens the database in `folder/pg`, and makes it first when there is none. It is made under another name and renamed
+ * when it is whole, so that a death in the middle leaves nothing that looks like a database.
+ */
+export async function openPglite(folder: string, durability: PgliteDurability): Promise<PGlite> {
+  const driver = await importDriver();
+  const home = join(folder, "pg");
+  try {
+    if (!(await exists(home))) await makeDatabase(driver, folder, home, durability);
+    return await startDatabase(driver, home, durability);
+  } catch (error) {
+    if (isDinpError(error)) throw error;
+    throw new DinpError(
+      "DINP_UNAVAILABLE",
+      `The database in ${home} cannot be opened: ${messageOf(error)}`,
+      { hint: "See that the folder is writable, has space left, and is whole.", cause: error },
+    );
+  }
+}
+
+async function importDriver(): Promise<Driver> {
+  try {
+    const [main, nodefs] = await Promise.all([
+      import("@electric-sql/pglite"),
+      import("@electric-sql/pglite/nodefs"),
+    ]);
+    return { main, nodefs };
+  } catch (error) {
+    throw new DinpError(
+      "DINP_DRIVER_MISSING",
+      `The package @electric-sql/pglite cannot be loaded: ${messageOf(error)}`,
+      { hint: "Run `npm install @electric-sql/pglite`.", cause: error },
+    );
+  }
+}
+
+async function makeDatabase(
+  driver: Driver,
+  folder: string,
+  home: string,
+  durability: PgliteDurability,
+): Promise<void> {
+  const unfinished = join(folder, "pg.unfinished");
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  const database = await startDatabase(driver, unfinished, durability);
+  await database.close();
+  if (durability === "power-loss") await syncTree(unfinished);
+  await rename(unfinished, home);
+  if (durability === "power-loss") await syncPath(folder);
+}
+
+async function startDatabase(driver: Driver, home: string, durability: PgliteDurability): Promise<PGlite> {
+  const { PGlite } = driver.main;
+  // As text: what is read is parsed and frozen in one place, and numbers of 64 bits are not rounded on the way.
+  const parsers = { [driver.main.types.JSON]: (text: string): string => text };
+  if (durability === "process-crash") return PGlite.create({ dataDir: home, parsers });
+  return PGlite.create({
+    fs: syncingFolder(driver, home),
+    parsers,
+    // PGlite turns fsync off (`-F`). Of the ways to sync the log, only `fsync` reaches the file system below.
+    startParams: [
+      ...PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
+      "-c",
+      "wal_sync_method=fsync",
+    ],
+  });
+}
+
+/** PGlite's folder file system with the `fsync` that it lacks: without one, Emscripten takes every sync for done. */
+function syncingFolder({ nodefs }: Driver, home: string): InstanceType<Driver["nodefs"]["NodeFS"]> {
+  class SyncingNodeFS extends nodefs.NodeFS {
+    override async init(
+      ...parameters: Parameters<InstanceType<Driver["nodefs"]["NodeFS"]>["init"]>
+    ): ReturnType<InstanceType<Driver["nodefs"]["NodeFS"]>["init"]> {
+      const { emscriptenOpts } = await super.init(...parameters);
+      const preRun = [...(emscriptenOpts.preRun ?? [])];
+      preRun.push((module) => {
+        const operations = propertyOf(module.NODEFS, "stream_ops");
+        if (typeof operations !== "object" || operations === null) {
+          throw new DinpError("DINP_UNAVAILABLE", "This version of PGlite gives no way to sync its files.", {
+            hint: 'Install the version that this package names, or ask for the durability "process-crash".',
+          });
+        }
+        Object.assign(operations, { fsync: syncStream });
+      });
+      return { emscriptenOpts: { ...emscriptenOpts, preRun } };
+    }
+  }
+  return new SyncingNodeFS(home);
+}
+
+function propertyOf(of: unknown, name: string): unknown {
+  return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
+}
+
+/** Returns 0 or an error number: an exception would tear through PostgreSQL, which stops in order when a sync fails. */
+function syncStream(stream: unknown): number {
+  const descriptor = propertyOf(stream, "nfd");
+  if (typeof descriptor !== "number") return EIO;
+  try {
+    fsyncSync(descriptor);
+    return 0;
+  } catch {
+    return EIO;
+  }
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else await syncPath(path);
+  }
+  await syncPath(folder);
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (propertyOf(error, "code") === "ENOENT") return false;
+    throw error;
+  }
+}

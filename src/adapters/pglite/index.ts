@@ -1,0 +1,2 @@
+export type { PgliteDurability } from "./driver.js";
+export { createPgliteStateStore, type PgliteStateStoreOptions } from "./pglite-state-store.js";

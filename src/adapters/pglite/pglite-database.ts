@@ -1,0 +1,163 @@
+import { DinpError, messageOf, type Clock } from "@dinp/core";
+import type { PGlite } from "@electric-sql/pglite";
+import { setImmediate as nextLoop } from "node:timers/promises";
+import {
+  postgresDialect,
+  postgresText,
+  SqlRetryError,
+  type SqlCallOptions,
+  type SqlDatabase,
+  type SqlRow,
+  type SqlSession,
+  type Statement,
+} from "../sql/index.js";
+import { Turns } from "./turns.js";
+
+export interface PgliteDatabaseOptions {
+  readonly pglite: PGlite;
+  readonly clock: Pick<Clock, "sleep">;
+  /** Called once, after the database is closed. */
+  readonly onClosed: () => Promise<void>;
+}
+
+/** How long `close()` waits for calls that were made before it. */
+const CLOSE_MS_MAX = 10_000;
+/** PGlite computes on this thread: after so long, others get a turn of the event loop. */
+const BUSY_MS_MAX = 8;
+
+/** One PGlite as a {@link SqlDatabase}: one transaction at a time, the others wait in line. */
+export class PgliteDatabase implements SqlDatabase {
+  readonly dialect = postgresDialect;
+  readonly #options: PgliteDatabaseOptions;
+  readonly #turns = new Turns();
+  readonly #session: SqlSession = { run: (statement) => this.#query(statement) };
+  #busyMs = 0;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: PgliteDatabaseOptions) {
+    this.#options = options;
+  }
+
+  run(statement: Statement, { signal }: SqlCallOptions = {}): Promise<readonly SqlRow[]> {
+    return this.#turns.run(() => this.#query(statement), signal);
+  }
+
+  read<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
+    return this.#turns.run(() => this.#transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body), signal);
+  }
+
+  write<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
+    return this.#turns.run(() => this.#transaction("BEGIN ISOLATION LEVEL READ COMMITTED", body), signal);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { pglite, clock, onClosed } = this.#options;
+    const timer = new AbortController();
+    const drained = this.#turns.close().finally(() => {
+      timer.abort();
+    });
+    try {
+      await Promise.race([drained, clock.sleep(CLOSE_MS_MAX, { signal: timer.signal }).catch(() => undefined)]);
+      this.#turns.refuseWaiting();
+      await drained;
+      await pglite.close();
+    } catch (error) {
+      throw failure(error);
+    } finally {
+      await onClosed();
+    }
+  }
+
+  async #transaction<T>(begin: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    await this.#exec(begin);
+    let result: T;
+    try {
+      result = await body(this.#session);
+    } catch (error) {
+      await this.#rollBack();
+      throw error;
+    }
+    try {
+      await this.#options.pglite.exec("COMMIT");
+    } catch (error) {
+      throw new DinpError("DINP_COMMIT_UNKNOWN", `The commit failed on its way: ${messageOf(error)}`, {
+        hint: "Read the records again to see whether it was applied.",
+        cause: error,
+      });
+    }
+    return result;
+  }
+
+  async #rollBack(): Promise<void> {
+    try {
+      await this.#options.pglite.exec("ROLLBACK");
+    } catch {
+      // The reason of the rollback matters more; a database that cannot roll back refuses the next statement too.
+    }
+  }
+
+  async #exec(text: string): Promise<void> {
+    try {
+      await this.#options.pglite.exec(text);
+    } catch (error) {
+      throw failure(error);
+    }
+  }
+
+  async #query(statement: Statement): Promise<readonly SqlRow[]> {
+    if (this.#busyMs > BUSY_MS_MAX) {
+      await nextLoop();
+      this.#busyMs = 0;
+    }
+    const start = performance.now();
+    try {
+      const { rows } = await this.#options.pglite.query<SqlRow>(postgresText(statement), [...statement.values]);
+      return rows;
+    } catch (error) {
+      throw failure(error);
+    } finally {
+      this.#busyMs += performance.now() - start;
+    }
+  }
+}
+
+/** Classes of SQLSTATE in which the database is in need, not the statement wrong (PostgreSQL, appendix A). */
+const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "55", "57", "58"]);
+const RETRY_STATES: ReadonlySet<string> = new Set(["23505", "40001", "40P01", "55P03"]);
+const CORRUPT_STATES: ReadonlySet<string> = new Set(["XX001", "XX002"]);
+
+function failure(error: unknown): Error {
+  const state = sqlStateOf(error);
+  const message = `The database failed: ${messageOf(error)}`;
+  if (state === null) {
+    return new DinpError("DINP_UNAVAILABLE", message, {
+      hint: "Restart the process when this goes on.",
+      retryable: true,
+      cause: error,
+    });
+  }
+  if (RETRY_STATES.has(state)) return new SqlRetryError(message, { cause: error });
+  const details = { sqlState: state };
+  if (CORRUPT_STATES.has(state)) {
+    return new DinpError("DINP_CORRUPT", message, { hint: "Restore the store from a backup.", details, cause: error });
+  }
+  if (UNAVAILABLE_CLASSES.has(state.slice(0, 2))) {
+    return new DinpError("DINP_UNAVAILABLE", message, {
+      hint: "See that the disk has space left.",
+      retryable: true,
+      details,
+      cause: error,
+    });
+  }
+  return new DinpError("DINP_INTERNAL", message, { details, cause: error });
+}
+
+function sqlStateOf(error: unknown): string | null {
+  if (typeof error !== "object" || error === null || !("code" in error)) return null;
+  return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
+}

@@ -1,0 +1,417 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { ChildProcess } from "node:child_process";
+import {
+  DinpError,
+  messageOf,
+  type Clock,
+  type ImageRef,
+  type InstanceExit,
+  type InstanceStats,
+  type Logger,
+  type RuntimeInstance,
+} from "@dinp/core";
+import type { MemoryCgroup } from "./cgroup.js";
+import { explainEnd } from "./exit-info.js";
+import type { ChildEnd } from "./launcher.js";
+import type { OutputLog } from "./output-log.js";
+import {
+  membersOf,
+  readProcess,
+  readProportionalBytes,
+  signalGroup,
+  signalProcess,
+  type KernelUnits,
+  type ProcessEntry,
+  type ProcessTable,
+} from "./proc.js";
+import { writeDurably } from "./records.js";
+
+/** What all instances of a runtime share. */
+export interface InstanceContext {
+  readonly clusterId: string;
+  readonly nodeAddress: string;
+  readonly clock: Clock;
+  readonly logger: Logger | undefined;
+  readonly table: ProcessTable;
+  readonly units: KernelUnits;
+  /** Aborts when the runtime closes: nothing is signalled or written after that. */
+  readonly closing: AbortSignal;
+  readonly onChange: (instanceId: string) => void;
+}
+
+/** What stays the same over an instance's life. */
+export interface InstanceFacts {
+  readonly instanceId: string;
+  readonly appId: string;
+  readonly releaseId: string;
+  readonly image: ImageRef | null;
+  readonly port: number;
+  readonly memoryMb: number;
+  readonly startedAt: number;
+  readonly dir: string;
+  readonly log: OutputLog;
+  readonly cgroup: MemoryCgroup | null;
+}
+
+/** The first process of an instance, by an identity that no later process can have. */
+export interface Leader {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+export const LOG_TAIL_LINES = 20;
+export const LOG_TAIL_CHARACTERS = 500;
+/** An out-of-memory kill this long before the end is taken for its cause. */
+const OOM_WINDOW_MS = 2_000;
+const POLL_MS = 20;
+/** How long killed processes may take to be gone; the kernel may hold one in a system call. */
+const KILL_WAIT_MS = 10_000;
+const FOLLOWERS_WAIT_MS = 500;
+
+/** One instance: its processes from the start, or from their adoption, until none is left. */
+export class Instance {
+  readonly facts: InstanceFacts;
+  readonly #context: InstanceContext;
+  #leader: Leader | null = null;
+  #child: ChildProcess | null = null;
+  #exit: InstanceExit | null;
+  /** Set once the leader is gone; settles when no process is left. */
+  #ending: Promise<void> | null = null;
+  readonly #ended = deferred();
+  /** Monotonic time at which a stop turns from asking to killing; null while nobody asked. */
+  #killAt: number | null = null;
+  #killedForMemory = false;
+  #oom: { kills: number; at: number } = { kills: 0, at: Number.NEGATIVE_INFINITY };
+  readonly #removed = new AbortController();
+  #followers = 0;
+
+  constructor(context: InstanceContext, facts: InstanceFacts, exit: InstanceExit | null) {
+    this.#context = context;
+    this.facts = facts;
+    this.#exit = exit;
+    this.#ended.promise.catch(() => undefined);
+    if (exit !== null) this.#ended.resolve();
+  }
+
+  get running(): boolean {
+    return this.#exit === null;
+  }
+
+  get adopted(): boolean {
+    return this.running && this.#child === null;
+  }
+
+  view(): RuntimeInstance {
+    const { instanceId, appId, releaseId, port, startedAt } = this.facts;
+    return {
+      instanceId,
+      appId,
+      releaseId,
+      state: this.#exit === null ? "running" : "exited",
+      host: this.#context.nodeAddress,
+      port,
+      startedAt,
+      exit: this.#exit,
+    };
+  }
+
+  /** Takes over a process: a child of this process, or with null one that is found by looking. */
+  run(leader: Leader, child: ChildProcess | null): void {
+    this.#leader = leader;
+    this.#child = child;
+    this.#oom.kills = this.facts.cgroup?.oomKills() ?? 0;
+    if (child === null) return;
+    const onExit = (code: number | null, signal: string | null): void => {
+      this.#leaderEnded({ code, signal });
+    };
+    if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
+    else child.once("exit", onExit);
+  }
+
+  /** Looks after an adopted process. */
+  poll(): void {
+    if (this.#ending !== null || this.#leader === null || this.#child !== null) return;
+    if (!this.#leaderAlive()) this.#leaderEnded({ code: null, signal: null });
+  }
+
+  /** Notices kills of the kernel for memory. */
+  watchMemory(): void {
+    if (this.facts.cgroup === null) return;
+    const kills = this.facts.cgroup.oomKills();
+    if (kills > this.#oom.kills) this.#oom = { kills, at: this.#context.clock.monotonicMs() };
+  }
+
+  /** Ends the instance when its processes use more than their memory; for machines where the kernel does not. */
+  sampleMemory(entries: readonly ProcessEntry[]): void {
+    if (this.#leader === null || this.#ending !== null || this.facts.cgroup !== null) return;
+    const limit = this.facts.memoryMb * 1024 * 1024;
+    if (limit <= 0) return;
+    const members = this.#membersIn(entries);
+    if (sum(members, (member) => member.rssPages * this.#context.units.pageBytes) <= limit) return;
+    // Processes of one app share memory: judged by each one's share, not by what each one sees.
+    const bytesOf = (member: ProcessEntry): number =>
+      readProportionalBytes(member.pid) ?? member.rssPages * this.#context.units.pageBytes;
+    if (sum(members, bytesOf) <= limit || this.#killAt !== null) return;
+    this.#killedForMemory = true;
+    this.#killLeader();
+    for (const member of members) signalProcess(member, "SIGKILL");
+  }
+
+  async stats(): Promise<InstanceStats | null> {
+    if (!this.running) return null;
+    const members = this.#membersIn(await this.#context.table.scan());
+    const { pageBytes, ticksPerSecond } = this.#context.units;
+    return {
+      instanceId: this.facts.instanceId,
+      memoryBytes: sum(members, (member) => readProportionalBytes(member.pid) ?? member.rssPages * pageBytes),
+      cpuMs: Math.round((sum(members, (member) => member.cpuTicks) * 1000) / ticksPerSecond),
+      processes: members.length,
+    };
+  }
+
+  /**
+   * Asks all processes to end, and ends them after `graceMs`; resolves when none is left. Asked again, the earlier end of the two
+   * graces counts. `DINP_UNAVAILABLE` when the kernel does not let go of one.
+   */
+  stop(graceMs: number): Promise<void> {
+    if (this.#leader !== null && this.#ending === null) {
+      const killAt = this.#context.clock.monotonicMs() + graceMs;
+      const first = this.#killAt === null;
+      this.#killAt = Math.min(this.#killAt ?? Number.POSITIVE_INFINITY, killAt);
+      if (first) this.#driveStop(graceMs).catch(this.#ended.reject);
+      else if (graceMs <= 0) this.#killLeader();
+    } else if (this.#ending !== null && this.#killAt !== null) {
+      this.#killAt = Math.min(this.#killAt, this.#context.clock.monotonicMs() + graceMs);
+    }
+    return this.#ended.promise;
+  }
+
+  /** Ends processes that carry the mark of an instance that has ended, and its cgroup. */
+  async sweep(): Promise<void> {
+    await this.#endMembers();
+    await this.#removeCgroup();
+  }
+
+  /** Lines of the log; with `follow` until {@link endFollowers} or the signal. */
+  async *follow(options: {
+    readonly tail: number;
+    readonly follow: boolean;
+    readonly signal?: AbortSignal;
+  }): AsyncGenerator<string, void, undefined> {
+    const { tail, follow, signal } = options;
+    const ended = AbortSignal.any([this.#removed.signal, ...(signal === undefined ? [] : [signal])]);
+    this.#followers += 1;
+    try {
+      const quiet = (): boolean => !this.running;
+      for await (const line of this.facts.log.lines({ tail, follow, ended, quiet })) {
+        if (signal?.aborted === true) return;
+        yield line;
+      }
+    } finally {
+      this.#followers -= 1;
+    }
+  }
+
+  /** Lets followers of the log read what is left, for a bounded time. */
+  async endFollowers(): Promise<void> {
+    this.#removed.abort();
+    const { clock, closing } = this.#context;
+    for (let waited = 0; this.#followers > 0 && waited < FOLLOWERS_WAIT_MS; waited += POLL_MS)
+      await clock.sleep(POLL_MS, { signal: closing });
+  }
+
+  /** Lets go of the processes, which go on running. */
+  detach(): void {
+    this.#child?.removeAllListeners();
+    this.#child?.on("error", () => undefined);
+    this.#ended.reject(
+      new DinpError("DINP_CLOSED", "The runtime was closed; the instance goes on as it is."),
+    );
+    this.#removed.abort();
+  }
+
+  async #driveStop(graceMs: number): Promise<void> {
+    const { clock, closing } = this.#context;
+    if (graceMs > 0) await this.#ask();
+    for (;;) {
+      if (this.#ending !== null) return;
+      this.poll();
+      const left = (this.#killAt ?? 0) - clock.monotonicMs();
+      if (left <= 0) break;
+      await clock.sleep(Math.min(left, POLL_MS), { signal: closing });
+    }
+    const giveUpAt = clock.monotonicMs() + KILL_WAIT_MS;
+    for (;;) {
+      if (this.#isEnding()) return;
+      if (clock.monotonicMs() > giveUpAt) throw this.#unkillable();
+      this.#killLeader();
+      this.poll();
+      await clock.sleep(POLL_MS, { signal: closing });
+    }
+  }
+
+  #isEnding(): boolean {
+    return this.#ending !== null;
+  }
+
+  async #ask(): Promise<void> {
+    const leader = this.#leader;
+    if (leader === null || !this.#leaderAlive()) return;
+    signalGroup(leader.pid, "SIGTERM");
+    // A stopped process takes no other signal before this one.
+    signalGroup(leader.pid, "SIGCONT");
+    const others = this.#membersIn(await this.#context.table.scan());
+    for (const member of others) if (member.pgrp !== leader.pid) signalProcess(member, "SIGTERM");
+  }
+
+  #killLeader(): void {
+    const leader = this.#leader;
+    if (leader !== null && this.#leaderAlive()) signalGroup(leader.pid, "SIGKILL");
+  }
+
+  #leaderAlive(): boolean {
+    const now = this.#leader === null ? null : readProcess(this.#leader.pid);
+    return now !== null && now.alive && now.startTime === this.#leader?.startTime;
+  }
+
+  #leaderEnded(end: ChildEnd): void {
+    if (this.#ending !== null || this.#context.closing.aborted) return;
+    this.#ending = this.#finish(end);
+    this.#ending.then(this.#ended.resolve, (error: unknown) => {
+      this.#ended.reject(error);
+      if (this.#context.closing.aborted) return;
+      this.#context.logger?.warn("An instance did not end cleanly.", {
+        instance: this.facts.instanceId,
+        error: messageOf(error),
+      });
+    });
+  }
+
+  async #finish(end: ChildEnd): Promise<void> {
+    const stopped = this.#killAt !== null;
+    const at = this.#context.clock.now();
+    const outOfMemory = this.#ranOutOfMemory(end);
+    // The number cannot have been given to another group yet: the child was waited for in this very turn.
+    if (!stopped && this.#child !== null && this.#leader !== null) signalGroup(this.#leader.pid, "SIGKILL");
+    // While a stop's grace lasts, what the leader left behind may end in peace, and the instance still runs.
+    const swept = this.#endMembers();
+    const sweptOrNot = swept.catch(() => undefined);
+    if (stopped) await sweptOrNot;
+    await this.#publish({
+      at,
+      ...explainEnd({
+        ...end,
+        ranMs: at - this.facts.startedAt,
+        memoryMb: this.facts.memoryMb,
+        stopped,
+        outOfMemory,
+        adopted: this.#child === null,
+      }),
+      code: end.code,
+      signal: end.signal,
+      logTail: await this.#logTail(),
+    });
+    await swept;
+    await this.#removeCgroup();
+    // From here on its number may be anyone's.
+    this.#leader = null;
+  }
+
+  async #publish(exit: InstanceExit): Promise<void> {
+    this.#exit = exit;
+    this.#context.onChange(this.facts.instanceId);
+    await writeExit(this.facts.dir, exit).catch((error: unknown) => {
+      this.#context.logger?.warn("The end of an instance could not be recorded.", {
+        instance: this.facts.instanceId,
+        error: messageOf(error),
+      });
+    });
+  }
+
+  async #logTail(): Promise<readonly string[]> {
+    return this.facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS).catch(() => []);
+  }
+
+  #ranOutOfMemory(end: ChildEnd): boolean {
+    if (this.#killedForMemory) return true;
+    if (end.code === 0) return false;
+    this.watchMemory();
+    return this.#context.clock.monotonicMs() - this.#oom.at < OOM_WINDOW_MS;
+  }
+
+  /** Ends all that is left; asks first only while a stop's grace lasts. */
+  async #endMembers(): Promise<void> {
+    const { clock, closing, table } = this.#context;
+    let giveUpAt: number | null = null;
+    for (;;) {
+      const members = this.#membersIn(await table.scan());
+      if (members.length === 0) return;
+      if (clock.monotonicMs() >= (this.#killAt ?? 0)) {
+        giveUpAt ??= clock.monotonicMs() + KILL_WAIT_MS;
+        if (clock.monotonicMs() > giveUpAt) throw this.#unkillable();
+        for (const member of members) signalProcess(member, "SIGKILL");
+      }
+      await clock.sleep(POLL_MS, { signal: closing });
+    }
+  }
+
+  #membersIn(entries: readonly ProcessEntry[]): readonly ProcessEntry[] {
+    const { clusterId } = this.#context;
+    const { instanceId, cgroup } = this.facts;
+    return membersOf(entries, { clusterId, instanceId }, this.#groupIn(entries), new Set(cgroup?.pids()));
+  }
+
+  /**
+   * The number of the group, as long as it is certain to be this instance's: the kernel gives a number to no new process while
+   * a group of that number exists, so a process of that number with another start time shows that ours is gone.
+   */
+  #groupIn(entries: readonly ProcessEntry[]): number | null {
+    const leader = this.#leader;
+    if (leader === null) return null;
+    const holder = entries.find((entry) => entry.pid === leader.pid);
+    return holder === undefined || holder.startTime === leader.startTime ? leader.pid : null;
+  }
+
+  async #removeCgroup(): Promise<void> {
+    const { cgroup } = this.facts;
+    if (cgroup === null) return;
+    const { clock, closing } = this.#context;
+    // A process leaves its cgroup a moment after it is seen as gone; what stays is removed at the next open.
+    for (let tries = 0; !cgroup.tryRemove() && tries < 50; tries += 1)
+      await clock.sleep(POLL_MS, { signal: closing });
+  }
+
+  #unkillable(): DinpError {
+    return new DinpError("DINP_UNAVAILABLE", `Processes of instance ${this.facts.instanceId} do not end.`, {
+      retryable: true,
+      hint: "The kernel may hold them in a system call; look at the machine's disks and network file systems.",
+    });
+  }
+}
+
+/** Makes an instance's end durable. */
+export async function writeExit(dir: string, exit: InstanceExit): Promise<void> {
+  await writeDurably(join(dir, "exit.json"), exit);
+  await rm(join(dir, "process.json"), { force: true });
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}
+
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function deferred(): Deferred {
+  let resolve = (): void => undefined;
+  let reject = (_: unknown): void => undefined;
+  const promise = new Promise<void>((onDone, onError) => {
+    resolve = onDone;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,369 @@
+import { readdir } from "node:fs/promises";
+import type { Server } from "node:net";
+import { availableParallelism, totalmem } from "node:os";
+import { join } from "node:path";
+import {
+  DinpError,
+  isDinpError,
+  messageOf,
+  type ImageRef,
+  type InstanceSpec,
+  type InstanceStats,
+  type LogLine,
+  type RuntimeCapacity,
+  type RuntimeInstance,
+} from "@dinp/core";
+import { openMemoryController } from "./cgroup.js";
+import { lockDataDir, openDataDir, type DataDir } from "./data-dir.js";
+import { ImageStore } from "./image-store.js";
+import type { Instance, InstanceContext } from "./instance.js";
+import { findSetpriv } from "./launcher.js";
+import type { ProcessRuntime, ProcessRuntimeOptions } from "./options.js";
+import { OutputLog, TAIL_LINES_MAX } from "./output-log.js";
+import { ProcessTable, readBootId, readKernelUnits } from "./proc.js";
+import { Programs } from "./programs.js";
+import { removeInstanceFolder } from "./recovery.js";
+import { restoreInstances } from "./restore.js";
+import { assertSpec, startInstance, type StartContext } from "./start.js";
+import { keepUp, SAMPLE_MS } from "./upkeep.js";
+import { Gate, KeyedQueue, orAborted, throwIfAborted, Watcher } from "./waiting.js";
+
+const DEFAULT_UID_BASE = 200_000;
+const DEFAULT_SEARCH_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const DEFAULT_LOG_LIMITS = { maxBytes: 10 * 1024 * 1024, keepBytes: 5 * 1024 * 1024 };
+const CLUSTER_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const DEFAULT_TAIL = 100;
+/** Starts at the same time: each holds a few files and forks this process. */
+const STARTS_MAX = 8;
+
+/** What exists between `open` and `close`. */
+interface Opened extends StartContext {
+  readonly data: DataDir;
+  readonly lock: Server;
+  readonly images: ImageStore;
+}
+
+/**
+ * Makes a runtime that runs instances as processes of this machine (Linux), each in a session of its own, with its output in a
+ * file, so that instances outlive the platform and are adopted by its next run. Identity is pid, start time and boot id; an app's
+ * code runs only after these are on disk. When run by root each instance has a user of its own, no further groups, and (with
+ * util-linux's `setpriv` present) gains no privileges by exec; its memory is limited by the kernel's controller (cgroup v2 or v1)
+ * where it may be used, else by a sample every 500 ms.
+ */
+export function createProcessRuntime(options: ProcessRuntimeOptions): ProcessRuntime {
+  if (!CLUSTER_ID.test(options.clusterId))
+    throw new TypeError(`${JSON.stringify(options.clusterId)} cannot be a cluster id of a process runtime.`);
+  return new PlainProcessRuntime(options);
+}
+
+class PlainProcessRuntime implements ProcessRuntime {
+  readonly #options: ProcessRuntimeOptions;
+  readonly #instances = new Map<string, Instance>();
+  /** Images of starts that are under way, which no instance holds yet. */
+  readonly #startingImages = new Map<string, ImageRef>();
+  readonly #queue = new KeyedQueue();
+  readonly #starts = new Gate(STARTS_MAX);
+  readonly #watchers = new Set<Watcher>();
+  readonly #closing = new AbortController();
+  #state: "new" | "opening" | "open" | "closed" = "new";
+  #opened: Opened | null = null;
+  #opening: Promise<void> = Promise.resolve();
+  #upkeep: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | null = null;
+
+  constructor(options: ProcessRuntimeOptions) {
+    this.#options = options;
+  }
+
+  async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#state === "closed") throw closedError();
+    if (this.#state !== "new") throw new TypeError("A runtime is opened once.");
+    this.#state = "opening";
+    const opening = this.#open(options.signal);
+    this.#opening = opening.catch(() => undefined);
+    try {
+      await opening;
+    } catch (error) {
+      // After a failure it may be opened again.
+      if (this.#state === "opening") this.#state = "new";
+      throw asUnavailable(`Cannot open the runtime in ${this.#options.dataDir}`, error);
+    }
+  }
+
+  async #open(signal: AbortSignal | undefined): Promise<void> {
+    throwIfAborted(signal);
+    if (process.platform !== "linux")
+      throw new DinpError(
+        "DINP_UNAVAILABLE",
+        `The process runtime needs Linux; this is ${process.platform}.`,
+      );
+    const opened = await this.#prepare();
+    try {
+      const restored = await restoreInstances(opened, opened.data.instancesDir);
+      throwIfAborted(signal);
+      for (const [instanceId, instance] of restored) this.#instances.set(instanceId, instance);
+    } catch (error) {
+      await closeServer(opened.lock);
+      throw error;
+    }
+    this.#opened = opened;
+    this.#state = "open";
+    this.#upkeep = keepUp({
+      instances: this.#instances,
+      table: opened.instance.table,
+      clock: this.#options.clock,
+      logger: this.#options.logger,
+      signal: this.#closing.signal,
+    });
+  }
+
+  async capacity(): Promise<RuntimeCapacity> {
+    const { programs, uidOf, cgroups } = this.#use();
+    const constrained = process.constrainedMemory();
+    const bytes = constrained > 0 ? Math.min(totalmem(), constrained) : totalmem();
+    return {
+      runtime: "process",
+      memoryMb: Math.floor(bytes / 1024 ** 2),
+      cpuMillis: availableParallelism() * 1000,
+      programs: await programs.usable(uidOf(0)),
+      memoryLimit:
+        cgroups === null ? `sampled every ${String(SAMPLE_MS)} ms` : `cgroup v${String(cgroups.version)}`,
+    };
+  }
+
+  async prepareImage(image: ImageRef, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#guard("Cannot prepare the image", this.#use().images.prepare(image, options.signal));
+  }
+
+  async list(options: { readonly signal?: AbortSignal } = {}): Promise<readonly RuntimeInstance[]> {
+    throwIfAborted(options.signal);
+    const { data } = this.#use();
+    // What is known is only worth telling while the records behind it are there.
+    await this.#guard("Cannot list the instances", readdir(data.instancesDir));
+    return [...this.#instances.values()]
+      .map((instance) => instance.view())
+      .sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1));
+  }
+
+  async start(spec: InstanceSpec, options: { readonly signal?: AbortSignal } = {}): Promise<RuntimeInstance> {
+    assertSpec(spec);
+    throwIfAborted(options.signal);
+    this.#use();
+    const started = this.#queue.run(spec.instanceId, async () => {
+      const opened = this.#use();
+      const present = this.#instances.get(spec.instanceId);
+      if (present !== undefined) return present.view();
+      throwIfAborted(options.signal);
+      return this.#starts.run(() => this.#startNew(opened, spec));
+    });
+    return this.#guard(`Cannot start instance ${spec.instanceId}`, orAborted(started, options.signal));
+  }
+
+  async stop(
+    instanceId: string,
+    options: { readonly graceMs: number; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    const { graceMs, signal } = options;
+    if (!(graceMs >= 0)) throw new TypeError(`graceMs must not be negative, and it is ${String(graceMs)}.`);
+    throwIfAborted(signal);
+    this.#use();
+    const stopped = (async () => {
+      const present = this.#instances.get(instanceId);
+      // A start that is under way is waited for; then there is something to stop.
+      if (present === undefined) await this.#queue.idle(instanceId);
+      await this.#instances.get(instanceId)?.stop(graceMs);
+    })();
+    await this.#guard(`Cannot stop instance ${instanceId}`, orAborted(stopped, signal));
+  }
+
+  async stopAll(options: { readonly graceMs: number; readonly signal?: AbortSignal }): Promise<void> {
+    this.#use();
+    await orAborted(this.#queue.allIdle(), options.signal);
+    await Promise.all([...this.#instances.keys()].map((instanceId) => this.stop(instanceId, options)));
+  }
+
+  async remove(instanceId: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    throwIfAborted(options.signal);
+    this.#use();
+    const removed = this.#queue.run(instanceId, async () => {
+      const { data } = this.#use();
+      const instance = this.#instances.get(instanceId);
+      if (instance === undefined) return;
+      await instance.stop(0);
+      await instance.sweep();
+      await instance.endFollowers();
+      await removeInstanceFolder(data.instancesDir, instanceId);
+      this.#instances.delete(instanceId);
+      this.#tell(instanceId);
+    });
+    await this.#guard(`Cannot remove instance ${instanceId}`, orAborted(removed, options.signal));
+  }
+
+  watch(options: { readonly signal: AbortSignal }): AsyncIterable<string> {
+    this.#use();
+    const watcher = new Watcher(options.signal, (ended) => this.#watchers.delete(ended));
+    if (!options.signal.aborted) this.#watchers.add(watcher);
+    return watcher;
+  }
+
+  async *logs(
+    instanceId: string,
+    options: { readonly tail?: number; readonly follow?: boolean; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogLine, void, undefined> {
+    this.#use();
+    const { tail = DEFAULT_TAIL, follow = false, signal } = options;
+    if (!Number.isInteger(tail) || tail < 0)
+      throw new TypeError(`tail must be a whole number, and it is ${String(tail)}.`);
+    const instance = this.#instances.get(instanceId);
+    if (instance === undefined)
+      throw new DinpError("DINP_NOT_FOUND", `There is no instance ${instanceId} on this node.`);
+    const lines = instance.follow({
+      tail: Math.min(tail, TAIL_LINES_MAX),
+      follow,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    for await (const text of lines) yield { instanceId, text };
+  }
+
+  async stats(instanceId: string): Promise<InstanceStats | null> {
+    this.#use();
+    return (await this.#instances.get(instanceId)?.stats()) ?? null;
+  }
+
+  async pruneImages(keep: readonly ImageRef[]): Promise<void> {
+    const { images } = this.#use();
+    const needed: ImageRef[] = [...keep, ...this.#startingImages.values()];
+    for (const { facts, running } of this.#instances.values()) {
+      if (facts.image !== null) needed.push(facts.image);
+      // An instance whose records are damaged runs from an image that nobody can name.
+      else if (running) return;
+    }
+    await this.#guard("Cannot remove images", images.prune(needed));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#opening;
+    this.#state = "closed";
+    // A start under way is brought to its end: its process is recorded or gone.
+    await this.#starts.idle();
+    this.#closing.abort();
+    for (const watcher of [...this.#watchers]) watcher.end();
+    for (const instance of this.#instances.values()) instance.detach();
+    await this.#upkeep;
+    await this.#queue.allIdle();
+    await this.#opened?.images.close();
+    if (this.#opened !== null) await closeServer(this.#opened.lock);
+  }
+
+  async #prepare(): Promise<Opened> {
+    const { clock, logger, clusterId, unpack, nodeAddress = "127.0.0.1" } = this.#options;
+    const uidOf = this.#users();
+    const data = await openDataDir(this.#options.dataDir, clusterId, uidOf(0));
+    const lock = await lockDataDir(data);
+    try {
+      const bootId = readBootId();
+      const images = new ImageStore(data.imagesDir, unpack, bootId);
+      await images.open();
+      const programs = new Programs({
+        dir: data.programsDir,
+        searchPath: this.#options.searchPath ?? DEFAULT_SEARCH_PATH,
+        builtIn: this.#options.programs ?? {},
+        nodePath: process.execPath,
+      });
+      await programs.open(uidOf(0));
+      const controllerName = `dinp-${clusterId}-${data.shortId}`;
+      const cgroups = this.#options.memoryLimit === "sampled" ? null : openMemoryController(controllerName);
+      const instance: InstanceContext = {
+        clusterId,
+        nodeAddress,
+        clock,
+        logger,
+        table: new ProcessTable(),
+        units: readKernelUnits(),
+        closing: this.#closing.signal,
+        onChange: (instanceId) => {
+          this.#tell(instanceId);
+        },
+      };
+      const setpriv = await findSetpriv();
+      return { data, lock, images, programs, cgroups, instance, uidOf, bootId, setpriv, logIn: this.#logIn };
+    } catch (error) {
+      await closeServer(lock);
+      throw error;
+    }
+  }
+
+  #users(): (port: number) => number | null {
+    const base = this.#options.uidBase === undefined ? DEFAULT_UID_BASE : this.#options.uidBase;
+    const root = process.getuid?.() === 0;
+    return (port) => (root && base !== null ? base + port : null);
+  }
+
+  readonly #logIn = (dir: string): OutputLog =>
+    new OutputLog(dir, this.#options.logLimits ?? DEFAULT_LOG_LIMITS, this.#options.clock);
+
+  async #startNew(opened: Opened, spec: InstanceSpec): Promise<RuntimeInstance> {
+    this.#startingImages.set(spec.instanceId, spec.image);
+    try {
+      if (!(await opened.images.has(spec.image)))
+        throw new DinpError(
+          "DINP_IMAGE_NOT_FOUND",
+          `Image ${spec.image.digest} is not prepared on this node.`,
+          {
+            hint: "Call prepareImage first.",
+          },
+        );
+      const instance = await startInstance(opened, spec, {
+        dir: join(opened.data.instancesDir, spec.instanceId),
+        appDir: opened.images.appDir(spec.image),
+      });
+      this.#instances.set(spec.instanceId, instance);
+      this.#tell(spec.instanceId);
+      return instance.view();
+    } finally {
+      this.#startingImages.delete(spec.instanceId);
+    }
+  }
+
+  #tell(instanceId: string): void {
+    for (const watcher of this.#watchers) watcher.push(instanceId);
+  }
+
+  #use(): Opened {
+    if (this.#state === "closed") throw closedError();
+    if (this.#state !== "open" || this.#opened === null)
+      throw new TypeError("The runtime is not open; call open() first.");
+    return this.#opened;
+  }
+
+  async #guard<T>(what: string, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (this.#closing.signal.aborted && !isDinpError(error, "DINP_ABORTED")) throw closedError();
+      throw asUnavailable(what, error);
+    }
+  }
+}
+
+function asUnavailable(what: string, error: unknown): unknown {
+  if (isDinpError(error) || error instanceof TypeError) return error;
+  return new DinpError("DINP_UNAVAILABLE", `${what}: ${messageOf(error)}`, { retryable: true, cause: error });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+}
+
+function closedError(): DinpError {
+  return new DinpError("DINP_CLOSED", "The runtime is closed.");
+}

@@ -1,0 +1,54 @@
+import type { Statement } from "./statement.js";
+
+/** One row of a result, by column name. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** Runs statements, within a transaction or each by itself. */
+export interface SqlSession {
+  run(statement: Statement): Promise<readonly SqlRow[]>;
+}
+
+/** What the databases say differently. */
+export interface SqlDialect {
+  /** What creates the tables: statements that may be repeated. */
+  readonly types: {
+    /** Printable ASCII up to 255 characters, compared byte by byte. */
+    readonly key: string;
+    /** Any JSON text, kept as it was written: also with `\u0000` and lone surrogates in its strings. */
+    readonly json: string;
+    readonly time: string;
+  };
+  /** The database's present time, even within a transaction. */
+  readonly now: Statement;
+  /** The database's time in `ms` milliseconds. */
+  inMs(ms: number): Statement;
+}
+
+/**
+ * A failure that a transaction may be repeated after (a deadlock, a serialisation failure, a row that another
+ * transaction inserted first). Nothing of the transaction was kept.
+ */
+export class SqlRetryError extends Error {
+  override readonly name = "SqlRetryError";
+}
+
+export interface SqlCallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A database for {@link SqlStateStore}. Failures are `DinpError`s: `DINP_UNAVAILABLE` when nothing was kept,
+ * `DINP_COMMIT_UNKNOWN` when it is not known, `DINP_ABORTED` when the signal aborted before the first statement was
+ * sent, `DINP_CLOSED` after `close()`; or a {@link SqlRetryError}.
+ */
+export interface SqlDatabase {
+  readonly dialect: SqlDialect;
+  /** One statement by itself. */
+  run(statement: Statement, options?: SqlCallOptions): Promise<readonly SqlRow[]>;
+  /** All that `body` reads is of one moment. */
+  read<T>(body: (session: SqlSession) => Promise<T>, options?: SqlCallOptions): Promise<T>;
+  /** Kept as a whole when `body` resolves, and not at all when it rejects. */
+  write<T>(body: (session: SqlSession) => Promise<T>, options?: SqlCallOptions): Promise<T>;
+  /** Waits for what is running, within a bound, and lets the database go. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,292 @@
+import {
+  DinpError,
+  isDinpError,
+  isStoreKey,
+  kinds as allKinds,
+  listLimit,
+  prepareWrites,
+  schemaOf,
+  type CommitOptions,
+  type Kind,
+  type Lease,
+  type ListOptions,
+  type Revision,
+  type Snapshot,
+  type StateStore,
+  type Stored,
+  type WatchEvent,
+  type Write,
+} from "@dinp/core";
+import { readChanges } from "./change-log.js";
+import { commitWrites } from "./commit.js";
+import { SqlRetryError, type SqlDatabase, type SqlSession } from "./database.js";
+import { acquireLease, assertLeaseRequest } from "./leases.js";
+import { migrate } from "./migrations.js";
+import { readPage, readRecord, readSnapshot, readUnique } from "./reads.js";
+import { sql } from "./statement.js";
+import { WakeUp } from "./wake-up.js";
+
+export interface SqlStateStoreOptions {
+  /** Called by `open()`; its database is closed by `close()`, and when the schema cannot be brought up to date. */
+  readonly openDatabase: (signal: AbortSignal | undefined) => Promise<SqlDatabase>;
+  /** Commits that a watch can go back; a little more may be kept. */
+  readonly changeLogCommits: number;
+}
+
+type Phase =
+  | { readonly name: "new" }
+  | { readonly name: "opening"; readonly done: Promise<SqlDatabase> }
+  | { readonly name: "closed"; readonly done: Promise<void> }
+  | { readonly name: "open"; readonly database: SqlDatabase };
+
+const PAGE = 500;
+const ATTEMPTS_MAX = 5;
+
+/**
+ * A `StateStore` over a SQL database that this process alone writes: watches are woken by this process's own commits.
+ * Each record that is read is parsed anew and deeply frozen.
+ */
+export class SqlStateStore implements StateStore {
+  readonly #options: SqlStateStoreOptions;
+  readonly #wakeUp = new WakeUp();
+  #phase: Phase = { name: "new" };
+
+  constructor(options: SqlStateStoreOptions) {
+    const { changeLogCommits } = options;
+    if (!Number.isSafeInteger(changeLogCommits) || changeLogCommits < 1) {
+      throw new TypeError(`changeLogCommits must be at least 1; got ${String(changeLogCommits)}.`);
+    }
+    this.#options = options;
+  }
+
+  async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#phase.name === "closed") throw closedError();
+    if (this.#phase.name !== "new") throw new TypeError("The store is already open.");
+    assertNotAborted(options.signal);
+    const done = this.#openMigrated(options.signal);
+    const opening: Phase = { name: "opening", done };
+    this.#phase = opening;
+    try {
+      const database = await done;
+      // close() may have been called meanwhile; it waits for this and closes the database.
+      if (this.#phase !== opening) throw closedError();
+      this.#phase = { name: "open", database };
+    } catch (error) {
+      if (this.#phase === opening) this.#phase = { name: "new" };
+      throw error;
+    }
+  }
+
+  async snapshot(
+    options: { readonly kinds?: readonly Kind[]; readonly signal?: AbortSignal } = {},
+  ): Promise<Snapshot> {
+    const asked = new Set(options.kinds ?? allKinds);
+    for (const kind of asked) schemaOf(kind);
+    return this.#database(options.signal).read((session) => readSnapshot(session, asked), options);
+  }
+
+  async get<K extends Kind>(
+    kind: K,
+    key: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Stored<K> | null> {
+    schemaOf(kind);
+    const database = this.#database(options.signal);
+    return isStoreKey(key) ? readRecord(sessionOf(database, options.signal), kind, key) : null;
+  }
+
+  async getUnique<K extends Kind>(
+    kind: K,
+    unique: string,
+    value: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Stored<K> | null> {
+    if (!Object.hasOwn(schemaOf(kind).unique, unique)) {
+      throw new TypeError(`A ${kind} has no unique value "${unique}".`);
+    }
+    const database = this.#database(options.signal);
+    return isStoreKey(value) ? readUnique(sessionOf(database, options.signal), kind, unique, value) : null;
+  }
+
+  async *list<K extends Kind>(kind: K, options: ListOptions = {}): AsyncGenerator<Stored<K>, void> {
+    let left = listLimit(kind, options);
+    let after = options.after ?? null;
+    for (;;) {
+      const database = this.#database(options.signal);
+      const size = Math.min(PAGE, left);
+      if (size === 0 || (options.index !== undefined && !isStoreKey(options.index.value))) return;
+      const page = await readPage(sessionOf(database, options.signal), kind, options, after, size);
+      for (const stored of page) {
+        assertNotAborted(options.signal);
+        yield stored;
+      }
+      left -= page.length;
+      after = page.at(-1)?.key ?? after;
+      if (page.length < size) return;
+    }
+  }
+
+  async commit(
+    writes: readonly Write[],
+    options: CommitOptions = {},
+  ): Promise<{ readonly revision: Revision }> {
+    const prepared = prepareWrites(writes);
+    const { changeLogCommits } = this.#options;
+    try {
+      const { revision, isChanged } = await this.#write(options.signal, (session, { dialect }) =>
+        commitWrites({ session, dialect, changeLogCommits }, prepared, options.fencing),
+      );
+      if (isChanged) this.#wakeUp.notify();
+      return { revision };
+    } catch (error) {
+      if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) this.#wakeUp.notify();
+      throw error;
+    }
+  }
+
+  async *watch(options: {
+    readonly after: Revision;
+    readonly kinds?: readonly Kind[];
+    readonly signal: AbortSignal;
+  }): AsyncGenerator<WatchEvent, void> {
+    const { signal } = options;
+    if (!Number.isSafeInteger(options.after) || options.after < 0) {
+      throw new TypeError(`after must be a revision; got ${String(options.after)}.`);
+    }
+    const asked = new Set(options.kinds ?? allKinds);
+    if (!signal.aborted) this.#database(undefined);
+    let after = options.after;
+    while (!signal.aborted) {
+      const version = this.#wakeUp.version;
+      const page = await this.#nextChanges(after, signal);
+      if (page === null) return;
+      if (page === "reset") {
+        yield { type: "reset" };
+        return;
+      }
+      for (const commit of page) {
+        if (this.#isEnded(signal)) return;
+        after = commit.revision;
+        yield { ...commit, changes: commit.changes.filter((change) => asked.has(change.kind)) };
+      }
+      if (page.length === 0) await this.#wakeUp.changedSince(version, signal);
+    }
+  }
+
+  async tryAcquireLease(request: {
+    readonly name: string;
+    readonly holder: string;
+    readonly ttlMs: number;
+    readonly signal?: AbortSignal;
+  }): Promise<Lease | null> {
+    assertLeaseRequest(request);
+    return this.#write(request.signal, (session, { dialect }) => acquireLease(session, dialect, request));
+  }
+
+  async releaseLease(lease: Lease): Promise<void> {
+    const { name, epoch } = lease;
+    await this.#write(undefined, (session) =>
+      session.run(sql`UPDATE dinp_leases SET holder = NULL WHERE name = ${name} AND epoch = ${epoch}`),
+    );
+  }
+
+  close(): Promise<void> {
+    if (this.#phase.name === "closed") return this.#phase.done;
+    const done = closePhase(this.#phase);
+    this.#phase = { name: "closed", done };
+    this.#wakeUp.notify();
+    return done;
+  }
+
+  async #openMigrated(signal: AbortSignal | undefined): Promise<SqlDatabase> {
+    const database = await this.#options.openDatabase(signal);
+    try {
+      await migrate(database, signal);
+      return database;
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  }
+
+  /** Null when the watch ended meanwhile. */
+  async #nextChanges(
+    after: Revision,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<typeof readChanges>> | null> {
+    if (this.#phase.name !== "open") return null;
+    try {
+      const page = await this.#phase.database.read((session) => readChanges(session, after), { signal });
+      return this.#isEnded(signal) ? null : page;
+    } catch (error) {
+      if (this.#isEnded(signal)) return null;
+      throw error;
+    }
+  }
+
+  #isEnded(signal: AbortSignal): boolean {
+    return signal.aborted || this.#phase.name !== "open";
+  }
+
+  /** Repeats the transaction when it lost against another one. */
+  async #write<T>(
+    signal: AbortSignal | undefined,
+    body: (session: SqlSession, database: SqlDatabase) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const database = this.#database(signal);
+      try {
+        return await database.write((session) => body(session, database), { signal });
+      } catch (error) {
+        if (!(error instanceof SqlRetryError)) throw error;
+        if (attempt < ATTEMPTS_MAX) continue;
+        throw new DinpError("DINP_UNAVAILABLE", "The transaction lost against others again and again.", {
+          retryable: true,
+          cause: error.cause,
+        });
+      }
+    }
+  }
+
+  #database(signal: AbortSignal | undefined): SqlDatabase {
+    switch (this.#phase.name) {
+      case "open":
+        assertNotAborted(signal);
+        return this.#phase.database;
+      case "closed":
+        throw closedError();
+      case "new":
+      case "opening":
+        throw new TypeError("Call open() before anything else.");
+    }
+  }
+}
+
+async function closePhase(phase: Exclude<Phase, { readonly name: "closed" }>): Promise<void> {
+  switch (phase.name) {
+    case "new":
+      return;
+    case "opening": {
+      // A failed opening has let go of everything itself.
+      const database = await phase.done.catch(() => null);
+      await database?.close();
+      return;
+    }
+    case "open":
+      await phase.database.close();
+  }
+}
+
+/** Statements that each run by themselves. */
+function sessionOf(database: SqlDatabase, signal: AbortSignal | undefined): SqlSession {
+  return { run: (statement) => database.run(statement, { signal }) };
+}
+
+function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new DinpError("DINP_ABORTED", "The call was aborted.", { cause: signal.reason });
+}
+
+function closedError(): DinpError {
+  return new DinpError("DINP_CLOSED", "The store is closed.", { hint: "Open a new store." });
+}

@@ -1,0 +1,11 @@
+export { isPortFree } from "./is-port-free.js";
+export { createSystemClock } from "./clock.js";
+export { createFileLocalState, type FileLocalStateOptions } from "./file-local-state.js";
+export { createNodeHasher } from "./hasher.js";
+export {
+  createPinoLogger,
+  type LogDestination,
+  type LogLevel,
+  type PinoLoggerOptions,
+} from "./pino-logger.js";
+export { createSystemRandom } from "./random.js";

@@ -1,0 +1,1 @@
+export { parseYaml, yamlBytesMax } from "./parse-yaml.js";

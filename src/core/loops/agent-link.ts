@@ -1,0 +1,260 @@
+import { DinpError, messageOf } from "../model/errors.js";
+import type { InstanceId, InstanceStatus, Node, NodeId } from "../model/records.js";
+import type { AgentReport, AgentSession, Assignment, ControlLink } from "../ports/control-link.js";
+import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
+import type { Lease } from "../ports/state-store.js";
+import type { LogLine } from "../ports/runtime.js";
+import type { Clock, Logger } from "../ports/system.js";
+import type { StateFollower } from "./state-follower.js";
+import { Backoff, runTogether } from "./tasks.js";
+import { Wakeup } from "./wakeup.js";
+
+export interface AgentLinkOptions {
+  readonly store: StateStore;
+  readonly follower: StateFollower;
+  readonly link: ControlLink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly lease: Lease;
+  /** Told when a node was heard of for the first time, or again after a silence. */
+  readonly onSeen: () => void;
+}
+
+/** A node that was silent for longer than this is news when it is heard of. */
+const RETURN_MS = 10_000;
+
+/** Which instances' logs to read, and how: see `ControlLink`. */
+export interface InstanceLogRequest {
+  readonly nodeId: NodeId;
+  readonly instanceId: InstanceId;
+  readonly tail: number;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The leader's side of the agents: sends each node its placements as they change, and writes what the agents report.
+ * A node's newest session counts; an older one is closed.
+ */
+export class AgentLink {
+  readonly #options: AgentLinkOptions;
+  readonly #sessions = new Map<NodeId, NodeSession>();
+  readonly #seenAt = new Map<NodeId, number>();
+
+  constructor(options: AgentLinkOptions) {
+    this.#options = options;
+  }
+
+  get nodeSeenAt(): ReadonlyMap<NodeId, number> {
+    return this.#seenAt;
+  }
+
+  /** Serves agents until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const running = new Set<Promise<void>>();
+    for await (const session of this.#options.link.accept({ signal })) {
+      const served = this.#serve(session, signal).finally(() => running.delete(served));
+      running.add(served);
+    }
+    await Promise.all(running);
+  }
+
+  /** Lines of an instance's log from its node. `DINP_UNAVAILABLE` when the node is not connected. */
+  logs(request: InstanceLogRequest): AsyncIterable<LogLine> {
+    const node = this.#sessions.get(request.nodeId);
+    if (node === undefined) {
+      throw new DinpError("DINP_UNAVAILABLE", `The node ${request.nodeId} is not connected.`, {
+        retryable: true,
+      });
+    }
+    return node.session.logs(request);
+  }
+
+  async #serve(session: AgentSession, signal: AbortSignal): Promise<void> {
+    const { logger, onSeen } = this.#options;
+    const nodeId = session.hello.nodeId;
+    const node = new NodeSession(session, this.#options, () => {
+      const now = this.#options.clock.now();
+      const before = this.#seenAt.get(nodeId);
+      this.#seenAt.set(nodeId, now);
+      if (before === undefined || now - before > RETURN_MS) onSeen();
+    });
+    const older = this.#sessions.get(nodeId);
+    this.#sessions.set(nodeId, node);
+    try {
+      await older?.session.close();
+      await node.run(signal);
+    } catch (error) {
+      if (!signal.aborted) logger.warn("an agent's session ended", { node: nodeId, error: messageOf(error) });
+    } finally {
+      if (this.#sessions.get(nodeId) === node) this.#sessions.delete(nodeId);
+      await session.close().catch(() => undefined);
+    }
+  }
+}
+
+/** One agent's connection. */
+class NodeSession {
+  readonly session: AgentSession;
+  readonly #options: AgentLinkOptions;
+  readonly #seen: () => void;
+  readonly #news = new Wakeup();
+  /** What the agent was last told, by instance. */
+  readonly #sent = new Map<InstanceId, string>();
+  /** Instances whose placement may have changed since; null: any. */
+  #dirty: Set<InstanceId> | null = null;
+  readonly #ended = new Set<InstanceId>();
+
+  constructor(session: AgentSession, options: AgentLinkOptions, seen: () => void) {
+    this.session = session;
+    this.#options = options;
+    this.#seen = seen;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const unsubscribe = this.#options.follower.onChange((changes) => {
+      this.#note(changes);
+    });
+    try {
+      await this.#register(signal);
+      this.#seen();
+      await this.#send();
+      await runTogether([(inner) => this.#sendChanges(inner), () => this.#takeReports(signal)], signal);
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  #note(changes: readonly RecordChange[] | null): void {
+    if (changes === null) this.#dirty = null;
+    else {
+      for (const change of changes) if (change.kind === "placement") this.#dirty?.add(change.key);
+    }
+    this.#news.wake();
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
+    const { hello } = this.session;
+    const { store, follower, clock, lease } = this.#options;
+    const known = follower.view.get("node", hello.nodeId);
+    const node: Node = {
+      id: hello.nodeId,
+      address: hello.address,
+      memoryMb: hello.capacity.memoryMb,
+      cpuMillis: hello.capacity.cpuMillis,
+      runtime: hello.capacity.runtime,
+      programs: hello.capacity.programs,
+      labels: hello.labels,
+      cordoned: known?.cordoned ?? false,
+      registeredAt: known?.registeredAt ?? clock.now(),
+    };
+    if (known !== undefined && JSON.stringify(known) === JSON.stringify(node)) return;
+    const fencing = { lease: lease.name, epoch: lease.epoch };
+    const { revision } = await store.commit([{ op: "put", kind: "node", value: node }], { fencing, signal });
+    await follower.reached(revision, signal);
+  }
+
+  async #sendChanges(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#news.wait(this.#options.clock, null, signal);
+      if (!signal.aborted) await this.#send();
+    }
+  }
+
+  /** Sends what the agent does not know yet; the first message goes out even when there is nothing. */
+  async #send(): Promise<void> {
+    const first = this.#dirty === null && this.#sent.size === 0;
+    const candidates = this.#dirty ?? this.#allOfNode();
+    this.#dirty = new Set();
+    const assign: Assignment[] = [];
+    const release: InstanceId[] = [...this.#ended];
+    this.#ended.clear();
+    for (const instanceId of candidates) {
+      const assignment = this.#assignmentOf(instanceId);
+      if (assignment === null) {
+        if (this.#sent.delete(instanceId)) release.push(instanceId);
+      } else if (this.#sent.get(instanceId) !== assignment.placement.desired) {
+        this.#sent.set(instanceId, assignment.placement.desired);
+        assign.push(assignment);
+      }
+    }
+    if (assign.length === 0 && release.length === 0 && !first) return;
+    await this.session.send({ epoch: this.#options.lease.epoch, assign, release });
+  }
+
+  #allOfNode(): Set<InstanceId> {
+    const ids = new Set(this.#sent.keys());
+    for (const placement of this.#options.follower.view.all("placement")) {
+      if (placement.nodeId === this.session.hello.nodeId) ids.add(placement.instanceId);
+    }
+    return ids;
+  }
+
+  #assignmentOf(instanceId: InstanceId): Assignment | null {
+    const { view } = this.#options.follower;
+    const placement = view.get("placement", instanceId);
+    if (placement?.nodeId !== this.session.hello.nodeId) return null;
+    const release = view.get("release", placement.releaseId);
+    const app = view.get("app", placement.appId);
+    if (release === undefined || app === undefined) return null;
+    const lastStatus = view.get("instanceStatus", instanceId) ?? null;
+    return { placement, appName: app.name, release, lastStatus };
+  }
+
+  async #takeReports(signal: AbortSignal): Promise<void> {
+    for await (const report of this.session.reports()) {
+      this.#seen();
+      await this.#record(report, signal);
+      if (signal.aborted) return;
+    }
+    throw new DinpError("DINP_UNAVAILABLE", "The agent's connection ended.", { retryable: true });
+  }
+
+  /** Writes what is new in a report; waits out a store that does not answer, which holds the agent back meanwhile. */
+  async #record(report: AgentReport, signal: AbortSignal): Promise<void> {
+    const { store, follower, clock, lease, logger } = this.#options;
+    const backoff = new Backoff(clock);
+    while (!signal.aborted) {
+      const writes = report.statuses.flatMap((status) => this.#writeOf(status));
+      if (writes.length === 0) return;
+      try {
+        const fencing = { lease: lease.name, epoch: lease.epoch };
+        const { revision } = await store.commit(writes, { fencing, signal });
+        await follower.reached(revision, signal);
+        return;
+      } catch (error) {
+        if (error instanceof DinpError && error.code === "DINP_FENCED") throw error;
+        if (signal.aborted) return;
+        logger.warn("an agent's report could not be written yet", { error: messageOf(error) });
+        await backoff.pause(signal);
+      }
+    }
+  }
+
+  #writeOf(status: InstanceStatus): Write[] {
+    const { view } = this.#options.follower;
+    if (status.nodeId !== this.session.hello.nodeId) return [];
+    const known = view.get("instanceStatus", status.instanceId);
+    const placement = view.get("placement", status.instanceId);
+    if (placement === undefined && status.phase === "exited") {
+      if (known === undefined) {
+        this.#ended.add(status.instanceId);
+        this.#news.wake();
+        return [];
+      }
+    }
+    if (placement !== undefined && placement.nodeId !== status.nodeId) return [];
+    if (known !== undefined && known.seq >= status.seq) return [];
+    const merged: InstanceStatus = { ...status, readyAt: known?.readyAt ?? status.readyAt };
+    if (known !== undefined && sameBut(known, merged)) return [];
+    const before = view.revisionOf("instanceStatus", status.instanceId);
+    return [
+      { op: "put", kind: "instanceStatus", value: merged, ifRevision: before === 0 ? "absent" : before },
+    ];
+  }
+}
+
+/** True when two statuses differ in nothing but their sequence number. */
+function sameBut(known: InstanceStatus, reported: InstanceStatus): boolean {
+  return JSON.stringify({ ...known, seq: 0 }) === JSON.stringify({ ...reported, seq: 0 });
+}

@@ -1,0 +1,5 @@
+export { Agent, type AgentOptions } from "./agent.js";
+export { InstancePorts, type InstancePortsOptions, type PortRange } from "./instance-ports.js";
+export * from "./route-follower.js";
+export { Server, type ServerOptions } from "./server.js";
+export { StateFollower, type ViewListener } from "./state-follower.js";

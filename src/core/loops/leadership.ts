@@ -1,0 +1,103 @@
+import { isDinpError, messageOf } from "../model/errors.js";
+import type { Lease, StateStore } from "../ports/state-store.js";
+import type { Clock, Logger } from "../ports/system.js";
+import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
+
+export interface LeadershipOptions {
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The name of the lease. */
+  readonly name: string;
+  /** Who this is; two processes that may run at the same time must not share it. */
+  readonly holder: string;
+  readonly ttlMs: number;
+}
+
+/**
+ * Holds the lease whenever it can, and runs `work` while it does. The holder's signal aborts by its own monotonic
+ * clock, counted from before the last renewal was sent, a fifth of the lease before anyone else can take it.
+ */
+export async function lead(
+  options: LeadershipOptions,
+  signal: AbortSignal,
+  work: (lease: Lease, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { store, clock, logger, name, holder, ttlMs } = options;
+  const backoff = new Backoff(clock, 100, Math.max(100, ttlMs / 3));
+  while (!signal.aborted) {
+    const askedAt = clock.monotonicMs();
+    const lease = await tryAcquire(options, signal);
+    if (lease === null) {
+      await backoff.pause(signal);
+      continue;
+    }
+    backoff.succeeded();
+    logger.info("leading", { lease: name, holder, epoch: lease.epoch });
+    try {
+      await hold(options, lease, askedAt, signal, work);
+    } catch (error) {
+      if (!signal.aborted) logger.warn("no longer leading", { lease: name, error: messageOf(error) });
+    }
+    if (signal.aborted) await store.releaseLease(lease).catch(() => undefined);
+    else await backoff.pause(signal);
+  }
+}
+
+async function tryAcquire(options: LeadershipOptions, signal: AbortSignal): Promise<Lease | null> {
+  const { store, name, holder, ttlMs, logger } = options;
+  try {
+    return await store.tryAcquireLease({ name, holder, ttlMs, signal });
+  } catch (error) {
+    if (!isDinpError(error, "DINP_ABORTED"))
+      logger.warn("the lease cannot be asked for", { error: messageOf(error) });
+    return null;
+  }
+}
+
+async function hold(
+  options: LeadershipOptions,
+  lease: Lease,
+  askedAt: number,
+  signal: AbortSignal,
+  work: (lease: Lease, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { clock, ttlMs } = options;
+  let validUntil = askedAt + ttlMs * 0.8;
+  const over = new AbortController();
+  const renew = async (inner: AbortSignal): Promise<void> => {
+    while (!inner.aborted) {
+      await sleepQuietly(clock, ttlMs / 4, inner);
+      if (inner.aborted) return;
+      const sentAt = clock.monotonicMs();
+      const renewed = await tryAcquire(options, inner);
+      if (renewed?.epoch === lease.epoch) validUntil = sentAt + ttlMs * 0.8;
+      else if (renewed !== null) over.abort();
+    }
+  };
+  const expire = async (inner: AbortSignal): Promise<void> => {
+    while (!inner.aborted && !over.signal.aborted) {
+      const left = validUntil - clock.monotonicMs();
+      if (left <= 0) over.abort();
+      else await sleepQuietly(clock, left, inner);
+    }
+  };
+  const end = new AbortController();
+  const stop = (): void => {
+    end.abort();
+  };
+  over.signal.addEventListener("abort", stop, { once: true });
+  const working = async (inner: AbortSignal): Promise<void> => {
+    try {
+      await work(lease, inner);
+    } finally {
+      stop();
+    }
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    await runTogether([renew, expire, working], end.signal);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

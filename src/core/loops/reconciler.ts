@@ -1,0 +1,148 @@
+import { isDinpError, messageOf } from "../model/errors.js";
+import { computePlan } from "../plan/compute-plan.js";
+import type { AppPlan, Plan, PlanFacts, Refusal } from "../plan/plan.js";
+import type { PlanPolicy } from "../plan/policy.js";
+import type { Lease, StateStore } from "../ports/state-store.js";
+import type { Clock, Logger, Random } from "../ports/system.js";
+import { eventWrite } from "./events.js";
+import { writesOf } from "./plan-writes.js";
+import type { StateFollower } from "./state-follower.js";
+import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
+import { Wakeup } from "./wakeup.js";
+
+export interface ReconcilerOptions {
+  readonly store: StateStore;
+  readonly follower: StateFollower;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly policy: PlanPolicy;
+  readonly lease: Lease;
+  /** What the other loops of this leader know. */
+  readonly facts: () => Omit<PlanFacts, "fresh" | "leaderSince" | "recentInferredStops">;
+}
+
+/** A lost race is planned again from a newer view; this only keeps a broken one from spinning. */
+const CONFLICT_PAUSE_MS = 20;
+
+/** Plans from the view, commits each app's plan, waits until the view shows it, and plans again. */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #news = new Wakeup();
+  readonly #leaderSince: number;
+  readonly #refusals = new Map<string, string>();
+  #inferredStops: readonly number[] = [];
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#leaderSince = options.clock.now();
+  }
+
+  /** Something changed that the view does not show: a node was heard of, a router acknowledged. */
+  wake(): void {
+    this.#news.wake();
+  }
+
+  /** Reconciles until the signal aborts; throws `DINP_FENCED` when another leads. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger, follower } = this.#options;
+    const unsubscribe = follower.onChange(() => {
+      this.#news.wake();
+    });
+    const isFatal = (error: unknown): boolean => isDinpError(error, "DINP_FENCED");
+    try {
+      await repeatUntilAborted("reconciling", (inner) => this.#step(inner), {
+        clock,
+        logger,
+        signal,
+        isFatal,
+      });
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  async #step(signal: AbortSignal): Promise<void> {
+    const { follower, clock, policy } = this.#options;
+    if (!follower.fresh) {
+      await this.#news.wait(clock, null, signal);
+      return;
+    }
+    const now = clock.now();
+    const plan = computePlan(follower.view, this.#facts(now), now, policy);
+    const revision = await this.#carryOut(plan, now, signal);
+    if (revision > 0) {
+      await follower.reached(revision, signal);
+      return;
+    }
+    const ms = plan.wakeAt === null ? null : Math.max(1, plan.wakeAt - clock.now());
+    await this.#news.wait(clock, ms, signal);
+  }
+
+  #facts(now: number): PlanFacts {
+    const windowMs = this.#options.policy.inferredStopsWindowMs;
+    this.#inferredStops = this.#inferredStops.filter((at) => at > now - windowMs);
+    return {
+      ...this.#options.facts(),
+      fresh: this.#options.follower.fresh,
+      leaderSince: this.#leaderSince,
+      recentInferredStops: this.#inferredStops.length,
+    };
+  }
+
+  /** The highest revision that was committed; 0 when there was nothing to do. */
+  async #carryOut(plan: Plan, now: number, signal: AbortSignal): Promise<number> {
+    let highest = 0;
+    for (const app of plan.apps) {
+      const revision = await this.#commitApp(app, now, signal);
+      if (revision !== null) highest = Math.max(highest, revision);
+    }
+    await this.#explain(plan, now, signal);
+    return highest;
+  }
+
+  async #commitApp(plan: AppPlan, now: number, signal: AbortSignal): Promise<number | null> {
+    const { store, follower, random, lease, logger, clock } = this.#options;
+    const writes = writesOf(plan, follower.view, now, random);
+    if (writes.length === 0) return null;
+    const fencing = { lease: lease.name, epoch: lease.epoch };
+    try {
+      const { revision } = await store.commit(writes, { fencing, signal });
+      const stops = plan.adopt.filter((action) => action.inferredStop).length;
+      this.#inferredStops = [...this.#inferredStops, ...Array<number>(stops).fill(now)];
+      return revision;
+    } catch (error) {
+      if (!isDinpError(error, "DINP_CONFLICT")) throw error;
+      logger.debug("the plan was made from an older view", { app: plan.app.name, error: messageOf(error) });
+      await sleepQuietly(clock, CONFLICT_PAUSE_MS, signal);
+      this.#news.wake();
+      return null;
+    }
+  }
+
+  /** Says every new refusal once, as an event. */
+  async #explain(plan: Plan, now: number, signal: AbortSignal): Promise<void> {
+    const { store, random, lease, follower } = this.#options;
+    const refusals = [...plan.refused, ...plan.apps.flatMap((app) => app.refused)];
+    const current = new Map(refusals.map((refusal) => [refusalKey(refusal), refusal]));
+    for (const key of [...this.#refusals.keys()]) if (!current.has(key)) this.#refusals.delete(key);
+    const fresh = [...current].filter(([key, refusal]) => this.#refusals.get(key) !== sayingOf(refusal));
+    if (fresh.length === 0) return;
+    const writes = fresh.map(([, refusal]) => {
+      const appName = refusal.appId === null ? null : (follower.view.get("app", refusal.appId)?.name ?? null);
+      const message = `${refusal.code}: ${refusal.reason}`;
+      return eventWrite(random, now, { type: "plan.refused", appId: refusal.appId, appName, message });
+    });
+    await store.commit(writes, { fencing: { lease: lease.name, epoch: lease.epoch }, signal });
+    for (const [key, refusal] of fresh) this.#refusals.set(key, sayingOf(refusal));
+  }
+}
+
+function refusalKey(refusal: Refusal): string {
+  return `${refusal.appId ?? ""}/${refusal.code}`;
+}
+
+/** A backoff says something new with each failure, not with each second that passes. */
+function sayingOf(refusal: Refusal): string {
+  return refusal.retryAt === null ? refusal.reason : String(refusal.retryAt);
+}

@@ -1,0 +1,292 @@
+/**
+ * The records of the platform. All are plain JSON values: they are stored and sent as they are.
+ * Times are milliseconds since the Unix epoch (`At`), durations milliseconds (`Ms`), sizes say their unit.
+ * Each record has one writer; it is named in its docstring.
+ */
+
+import type { JsonValue } from "./errors.js";
+
+export type AppId = string;
+export type ReleaseId = string;
+export type InstanceId = string;
+export type NodeId = string;
+export type Revision = number;
+
+/** What a user wants to run. Written by the platform (user operations) only. */
+export interface App {
+  readonly id: AppId;
+  /** A DNS label (RFC 1123), unique over all apps that are not deleted: the app answers at `NAME.<domain>`. */
+  readonly name: string;
+  readonly teamId: string;
+  readonly desired: "running" | "stopped";
+  readonly instances: number;
+  readonly currentRelease: ReleaseId | null;
+  readonly createdAt: number;
+  /** Set once, by a committed deletion: the tombstone that alone lets the leader remove what the app owns. */
+  readonly deletedAt: number | null;
+}
+
+/** An image by content: `repository` names where it is, `digest` what it is (`sha256:<64 hex>`). */
+export interface ImageRef {
+  readonly repository: string;
+  readonly digest: string;
+}
+
+/** How readiness is judged. An instance without a ready answer gets no traffic. */
+export interface HealthCheck {
+  /** `http` sends `GET path`; `tcp` only connects. */
+  readonly type: "http" | "tcp";
+  readonly path: string;
+  /** Inclusive range of status codes that count as success (`http` only). */
+  readonly statusMin: number;
+  readonly statusMax: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Consecutive failures after which a ready instance is taken off its route. */
+  readonly failureThreshold: number;
+  /** Consecutive successes before an instance gets traffic. */
+  readonly successThreshold: number;
+  /** An instance that was never ready this long after its start counts as failed. */
+  readonly startupMs: number;
+}
+
+/** An immutable, numbered version of an app: all that its instances need to start. Written by the platform only. */
+export interface Release {
+  readonly id: ReleaseId;
+  readonly appId: AppId;
+  /** 1, 2, 3 … within the app. */
+  readonly number: number;
+  readonly image: ImageRef;
+  readonly template: string;
+  /** The argument vector that starts the app in its `/app` folder. The port to listen on is in `PORT`. */
+  readonly command: readonly string[];
+  /** Programs that the node must have when images bring none of their own (`node`, `python3`). */
+  readonly requires: readonly string[];
+  /** Set by the user (`dinp env set`): kept from release to release, wins over {@link Release.manifestEnv}. */
+  readonly env: Readonly<Record<string, string>>;
+  /** From the pushed manifest: replaced by the next push. */
+  readonly manifestEnv: Readonly<Record<string, string>>;
+  readonly memoryMb: number;
+  /** Thousandths of one processor. */
+  readonly cpuMillis: number;
+  readonly check: HealthCheck;
+  /** SIGTERM → this long → SIGKILL. */
+  readonly stopGraceMs: number;
+  /** How long requests in flight may take to end after the route is withdrawn. */
+  readonly drainMs: number;
+  readonly buildId: string | null;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  /** Why this release exists: `push`, `env set A`, `rollback to 3` … */
+  readonly note: string;
+}
+
+/**
+ * Instance `instanceId` of a release belongs on a node. Written by the leader only; the node's agent runs exactly its
+ * placements. `desired` moves forward only: `running → draining → stopped`.
+ * `draining`: off the route, still running until the routers let go. `stopped`: SIGTERM now.
+ * The record is deleted when the instance has ended *and* every router has acknowledged a table without it: until then
+ * its port stays taken.
+ */
+export interface Placement {
+  readonly instanceId: InstanceId;
+  readonly appId: AppId;
+  readonly releaseId: ReleaseId;
+  readonly nodeId: NodeId;
+  readonly desired: "running" | "draining" | "stopped";
+  /** Why it is here, or why it goes; for people. */
+  readonly reason: string;
+  readonly createdAt: number;
+  /** When `desired` last changed. */
+  readonly changedAt: number;
+}
+
+/** Where an instance answers. */
+export interface Endpoint {
+  readonly instanceId: InstanceId;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Phases of an instance, in order; they never go back. */
+export type InstancePhase = "starting" | "running" | "stopping" | "exited";
+
+export type ExitCause =
+  /** Ended by itself, with a code or a signal that nobody here sent. */
+  | "exited"
+  /** Over its memory limit. */
+  | "memory"
+  /** The image could not be fetched or unpacked. */
+  | "image"
+  /** The command could not be started (missing program, permission). */
+  | "start"
+  /** Was never ready within its start-up time; stopped by its agent. */
+  | "startup"
+  /** Ended because the platform asked for it. */
+  | "stopped"
+  /** Found ended after the platform was away; how is not known. */
+  | "unknown";
+
+export interface InstanceExit {
+  readonly at: number;
+  readonly cause: ExitCause;
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** One sentence for people. */
+  readonly message: string;
+  /** The last lines that the app wrote, at most 20 lines of 500 characters. */
+  readonly logTail: readonly string[];
+}
+
+/** What an agent observed of one instance. Written from the agent's reports only. */
+export interface InstanceStatus {
+  readonly instanceId: InstanceId;
+  readonly appId: AppId;
+  readonly releaseId: ReleaseId;
+  readonly nodeId: NodeId;
+  readonly phase: InstancePhase;
+  /** The verdict of the readiness probe; false whenever the phase is not `running`. */
+  readonly ready: boolean;
+  /** When it was first ready; null while it never was. */
+  readonly readyAt: number | null;
+  /** Chosen and recorded by the agent before the start; never changes. */
+  readonly endpoint: Endpoint | null;
+  readonly startedAt: number;
+  /** Why it is in this phase or not ready; for people. */
+  readonly reason: string;
+  readonly exit: InstanceExit | null;
+  /** Grows with every report of this instance: an older report never overwrites a newer one. */
+  readonly seq: number;
+}
+
+/** A machine that runs instances. Written by the leader from the agent's hello; `cordoned` by the platform. */
+export interface Node {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly memoryMb: number;
+  readonly cpuMillis: number;
+  /** What runs the instances: `process`, `docker` … */
+  readonly runtime: string;
+  /** Well-known interpreters that the node has, or null when images bring their own. */
+  readonly programs: readonly string[] | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cordoned: boolean;
+  readonly registeredAt: number;
+}
+
+/** A host (and path prefix) that leads to an app besides `NAME.<domain>`. Written by the platform only. */
+export interface Domain {
+  /** Lower case, without port or trailing dot. */
+  readonly host: string;
+  /** `/` or `/prefix` without a trailing slash. */
+  readonly path: string;
+  readonly appId: AppId;
+  readonly createdAt: number;
+}
+
+/** One run of the builder. Written by the platform only. */
+export interface Build {
+  readonly id: string;
+  readonly appName: string;
+  readonly state: "running" | "succeeded" | "failed";
+  readonly image: ImageRef | null;
+  readonly template: string;
+  readonly command: readonly string[];
+  readonly requires: readonly string[];
+  /** The app's `dinp.yaml` as it was read from the archive (a JSON value), null without one. */
+  readonly manifest: AppManifest | null;
+  readonly files: number;
+  readonly bytes: number;
+  readonly error: string | null;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
+  readonly createdBy: string;
+}
+
+/** The user's `dinp.yaml`, validated; every field may be absent. */
+export interface AppManifest {
+  readonly app?: string;
+  readonly template?: string;
+  readonly command?: string | readonly string[];
+  readonly instances?: number;
+  readonly memoryMb?: number;
+  readonly cpuMillis?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly check?: Partial<HealthCheck>;
+  readonly stopGraceMs?: number;
+  readonly drainMs?: number;
+  readonly domains?: readonly string[];
+}
+
+/** How a release reached (or did not reach) its app's instances; keyed by release. Written by the leader only. */
+export interface Rollout {
+  readonly releaseId: ReleaseId;
+  readonly appId: AppId;
+  readonly number: number;
+  /** `superseded`: a newer release took its place before it ended. */
+  readonly state: "running" | "complete" | "failed" | "superseded";
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly reason: string;
+  /** The last lines of the app's log when it failed. */
+  readonly logTail: readonly string[];
+}
+
+/** Failures of a release's instances since it last ran well; the source of the crash backoff. Written by the leader only. */
+export interface CrashRecord {
+  readonly releaseId: ReleaseId;
+  readonly appId: AppId;
+  /** Consecutive failures. */
+  readonly failures: number;
+  readonly lastAt: number;
+  readonly lastInstanceId: InstanceId;
+  readonly lastCause: ExitCause;
+  readonly lastReason: string;
+  readonly logTail: readonly string[];
+}
+
+/** A router whose acknowledgement drains and port reuse wait for, until an operator forgets it. */
+export interface RouterRegistration {
+  readonly id: string;
+  readonly address: string;
+  readonly registeredAt: number;
+}
+
+/** A credential, hashed at rest. Written by the platform only. */
+export interface Token {
+  readonly id: string;
+  /** Hex SHA-256 of the secret (256 random bits, so a plain hash is enough). */
+  readonly hash: string;
+  readonly subject: string;
+  readonly role: "admin";
+  readonly createdAt: number;
+}
+
+/** An answered write, so that the same idempotency key gives the same answer. Committed together with the write. */
+export interface IdempotencyRecord {
+  readonly key: string;
+  readonly requestHash: string;
+  readonly response: JsonValue;
+  readonly createdAt: number;
+}
+
+/** Audit and explanation, append-only and bounded; `id` sorts by time. */
+export interface EventRecord {
+  readonly id: string;
+  readonly at: number;
+  /** `app.created`, `release.created`, `instance.exited`, `rollout.failed`, `plan.refused` … */
+  readonly type: string;
+  readonly appId: AppId | null;
+  readonly appName: string | null;
+  readonly instanceId: InstanceId | null;
+  readonly nodeId: NodeId | null;
+  /** Who: a token's subject, `leader` or `agent`. */
+  readonly actor: string;
+  readonly message: string;
+}
+
+/** A fact about the whole cluster: its id, the runtime chosen at first start. */
+export interface Setting {
+  readonly key: string;
+  readonly value: string;
+}

@@ -1,0 +1,128 @@
+import type { App } from "../model/records.js";
+import type { Write } from "../ports/state-store.js";
+import {
+  findAppEvenDeleted,
+  listOf,
+  readAllAppRecords,
+  readAppRecords,
+  requireApp,
+  withSignal,
+} from "./app-records.js";
+import { appDetail, appView, placed } from "./app-views.js";
+import { change } from "./change.js";
+import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
+import { chargeDeletion } from "./deletion-budget.js";
+import type { ScaleRequest } from "./requests.js";
+import { quoted } from "./text.js";
+import { assertInstances } from "./validate.js";
+import type { AppDetail, AppView } from "./views.js";
+
+const REFUSAL_SEARCH_MAX = 200;
+
+/** By name; one that is being deleted comes last, unless a new app has taken its name. */
+export async function listApps(context: PlatformContext, options: ReadOptions): Promise<AppView[]> {
+  const all = await readAllAppRecords(context.store, options);
+  const live = new Set(all.filter(({ app }) => app.deletedAt === null).map(({ app }) => app.name));
+  const info = context.info();
+  return all
+    .filter(({ app }) => app.deletedAt === null || !live.has(app.name))
+    .map((records) => appView(records, info));
+}
+
+export async function getApp(
+  context: PlatformContext,
+  name: string,
+  options: ReadOptions,
+): Promise<AppDetail> {
+  const app = await findAppEvenDeleted(context.store, name, options);
+  const records = await readAppRecords(context.store, app, options);
+  const isShort = app.desired === "running" && placed(records) < app.instances;
+  return appDetail(records, context.info(), isShort ? await lastRefusal(context, app, options) : null);
+}
+
+/** Why the leader last refused to do something for the app, among its newest events. */
+async function lastRefusal(context: PlatformContext, app: App, options: ReadOptions): Promise<string | null> {
+  const events = context.store.list("event", {
+    index: { name: "app", value: app.id },
+    reverse: true,
+    limit: REFUSAL_SEARCH_MAX,
+    ...withSignal(options),
+  });
+  for await (const { value } of events) if (value.type === "plan.refused") return value.message;
+  return null;
+}
+
+async function viewOf(context: PlatformContext, app: App, options: ReadOptions): Promise<AppView> {
+  return appView(await readAppRecords(context.store, app, options), context.info());
+}
+
+/** Sets how many instances run. */
+export async function scaleApp(
+  context: PlatformContext,
+  name: string,
+  request: ScaleRequest,
+  options: WriteOptions,
+): Promise<AppView> {
+  assertInstances(request.instances);
+  return change(context, "app.scale", { name, request }, options, async () => {
+    const stored = await requireApp(context.store, name, options);
+    const app: App = { ...stored.value, instances: request.instances };
+    const result = await viewOf(context, app, options);
+    if (app.instances === stored.value.instances) return { writes: [], events: [], result };
+    const message = `scaled ${name} from ${String(stored.value.instances)} to ${String(app.instances)} instances`;
+    return {
+      writes: [{ op: "put", kind: "app", value: app, ifRevision: stored.revision }],
+      events: [{ type: "app.scaled", message, app }],
+      result,
+    };
+  });
+}
+
+/** Starts or stops all of the app's instances; its settings stay. */
+export async function setDesired(
+  context: PlatformContext,
+  name: string,
+  desired: App["desired"],
+  options: WriteOptions,
+): Promise<AppView> {
+  const type = desired === "running" ? "app.started" : "app.stopped";
+  return change(context, type, { name }, options, async () => {
+    const stored = await requireApp(context.store, name, options);
+    const app: App = { ...stored.value, desired };
+    const result = await viewOf(context, app, options);
+    if (app.desired === stored.value.desired) return { writes: [], events: [], result };
+    return {
+      writes: [{ op: "put", kind: "app", value: app, ifRevision: stored.revision }],
+      events: [{ type, message: `${desired === "running" ? "started" : "stopped"} ${name}`, app }],
+      result,
+    };
+  });
+}
+
+/**
+ * Commits the app's deletion: a tombstone, which alone lets the leader end what the app owns; its domains are free at
+ * once. `DINP_CONFIRMATION_REQUIRED` when many apps were deleted within a short time and `confirm` is not true.
+ */
+export async function deleteApp(
+  context: PlatformContext,
+  name: string,
+  request: { readonly confirm?: boolean | undefined },
+  options: WriteOptions,
+): Promise<{ readonly deleted: true }> {
+  return change(context, "app.delete", { name }, options, async (now) => {
+    const { store } = context;
+    const stored = await requireApp(store, name, options);
+    const app: App = { ...stored.value, deletedAt: now };
+    const budget = await chargeDeletion(context, name, request.confirm === true, now, options);
+    const domains = await listOf(store, "domain", app.id, options);
+    return {
+      writes: [
+        { op: "put", kind: "app", value: app, ifRevision: stored.revision },
+        budget,
+        ...domains.map(({ host, path }): Write => ({ op: "delete", kind: "domain", key: `${host}${path}` })),
+      ],
+      events: [{ type: "app.deleted", message: `deleted ${quoted(name)}`, app }],
+      result: { deleted: true },
+    };
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * What the platform answers with: plain JSON values, the same in the library, over HTTP and in the client.
+ * Times are milliseconds since the Unix epoch.
+ */
+
+import type { AppManifest, EventRecord, InstancePhase, Node, Token } from "../model/records.js";
+
+/** Facts about this platform that anyone may know. */
+export interface PlatformInfo {
+  readonly version: string;
+  readonly clusterId: string;
+  /** Apps answer at `NAME.<appsDomain>`. */
+  readonly appsDomain: string;
+  /** Where the router answers, such as `http://127.0.0.1:8080`. */
+  readonly routerUrl: string;
+}
+
+/** Whose token it is. */
+export interface SessionView {
+  readonly subject: string;
+  readonly role: Token["role"];
+}
+
+/**
+ * What an app is doing, in one word. `empty`: no release yet. `degraded`: fewer ready instances than wanted.
+ * `deleting`: its deletion is committed, its instances are going.
+ */
+export type AppState =
+  | "running"
+  | "deploying"
+  | "starting"
+  | "degraded"
+  | "crashing"
+  | "stopped"
+  | "stopping"
+  | "deleting"
+  | "empty";
+
+export interface AppView {
+  readonly name: string;
+  /** The platform's own address of the app first, then its domains. */
+  readonly urls: readonly string[];
+  readonly desired: "running" | "stopped";
+  readonly instances: number;
+  /** Instances that answer now. */
+  readonly ready: number;
+  readonly state: AppState;
+  /** Number of the current release, null before the first. */
+  readonly release: number | null;
+  readonly digest: string | null;
+  readonly memoryMb: number;
+  readonly cpuMillis: number;
+  readonly createdAt: number;
+}
+
+export interface DomainView {
+  readonly host: string;
+  /** `/` or `/prefix` without a trailing slash. */
+  readonly path: string;
+}
+
+/** `pending`: placed, and its node has not reported it yet. */
+export type InstanceViewPhase = "pending" | InstancePhase;
+
+export interface InstanceView {
+  readonly id: string;
+  readonly node: string;
+  /** Number of its release. */
+  readonly release: number;
+  readonly desired: "running" | "draining" | "stopped";
+  readonly phase: InstanceViewPhase;
+  readonly ready: boolean;
+  /** `host:port`, null until the node chose one. */
+  readonly endpoint: string | null;
+  readonly startedAt: number | null;
+  readonly reason: string;
+}
+
+/** `pending`: the leader has not taken the release up yet. */
+export type RolloutViewState = "pending" | "running" | "complete" | "failed" | "superseded";
+
+export interface RolloutInstanceView {
+  readonly id: string;
+  readonly node: string;
+  readonly phase: InstanceViewPhase;
+  readonly ready: boolean;
+  readonly reason: string;
+}
+
+/** How far a release has come. */
+export interface RolloutView {
+  /** Of its release. */
+  readonly number: number;
+  readonly state: RolloutViewState;
+  readonly reason: string;
+  /** The last lines of the app's log when it failed. */
+  readonly logTail: readonly string[];
+  readonly wanted: number;
+  /** Ready instances of this release. */
+  readonly ready: number;
+  readonly instances: readonly RolloutInstanceView[];
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+}
+
+export interface CrashView {
+  /** Consecutive failures of the current release's instances. */
+  readonly failures: number;
+  readonly at: number;
+  readonly reason: string;
+  readonly logTail: readonly string[];
+}
+
+export interface AppDetail extends AppView {
+  readonly template: string | null;
+  readonly command: readonly string[];
+  readonly domains: readonly DomainView[];
+  readonly instanceList: readonly InstanceView[];
+  /** Of the current release. */
+  readonly rollout: RolloutView | null;
+  readonly lastCrash: CrashView | null;
+  /** Reserved; always null for now. */
+  readonly nextStartAt: number | null;
+  /** What keeps the app from being as it should, each as one sentence. */
+  readonly notices: readonly string[];
+}
+
+export interface ReleaseView {
+  readonly number: number;
+  readonly digest: string;
+  readonly template: string;
+  readonly command: readonly string[];
+  /** Names only: values may be secret. */
+  readonly envNames: readonly string[];
+  readonly memoryMb: number;
+  readonly cpuMillis: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly note: string;
+  readonly current: boolean;
+  readonly rollout: { readonly state: RolloutViewState; readonly reason: string } | null;
+}
+
+/** `unchanged`: nothing differed from the current release, so no new one was made. */
+export interface ReleaseResult extends ReleaseView {
+  readonly unchanged: boolean;
+}
+
+export interface EnvView {
+  /** Set by the user; wins over `manifestEnv`. */
+  readonly env: Readonly<Record<string, string>>;
+  /** From the last push's manifest. */
+  readonly manifestEnv: Readonly<Record<string, string>>;
+}
+
+export interface BuildView {
+  readonly id: string;
+  readonly state: "running" | "succeeded" | "failed";
+  readonly digest: string | null;
+  readonly template: string;
+  readonly command: readonly string[];
+  readonly files: number;
+  readonly bytes: number;
+  readonly error: string | null;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
+  readonly manifest: AppManifest | null;
+}
+
+export interface NodeView {
+  readonly id: string;
+  readonly address: string;
+  readonly memoryMb: number;
+  readonly cpuMillis: number;
+  readonly runtime: string;
+  readonly programs: Node["programs"];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cordoned: boolean;
+  /** Instances placed on it. */
+  readonly instances: number;
+  readonly reservedMemoryMb: number;
+  readonly reservedCpuMillis: number;
+}
+
+export type EventView = EventRecord;
+
+/** One line that an instance wrote. */
+export interface LogLineView {
+  readonly instanceId: string;
+  readonly text: string;
+}

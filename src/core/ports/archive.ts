@@ -1,0 +1,36 @@
+import type { ByteStream } from "./registry.js";
+
+export interface ArchiveEntry {
+  /** As the archive writes it: not yet checked. */
+  readonly path: string;
+  readonly type: "file" | "directory" | "symlink" | "hardlink" | "other";
+  /** Permission bits, at most 0o7777. */
+  readonly mode: number;
+  /** Bytes of `content`; 0 unless `file`. */
+  readonly size: number;
+  /** Of a symlink or hardlink, as the archive writes it. */
+  readonly linkTarget: string | null;
+  /** Must be read (or left) before the next entry is asked for. */
+  readonly content: ByteStream;
+}
+
+export type ArchiveFormat = "tar" | "tar.gz";
+
+/** Reads and writes archives as streams, with back-pressure and bounded memory. */
+export interface Archive {
+  /**
+   * Entries in the archive's order. `DINP_ARCHIVE_REFUSED` for damaged or truncated input, or one that unpacks to more
+   * than `maxBytes` or `maxEntries`.
+   */
+  read(
+    bytes: ByteStream,
+    options: {
+      readonly format: ArchiveFormat;
+      readonly maxBytes: number;
+      readonly maxEntries: number;
+      readonly signal?: AbortSignal;
+    },
+  ): AsyncIterable<ArchiveEntry>;
+  /** A POSIX tar (PAX where needed) of the entries in their order; times and owners are 0. Deterministic. */
+  write(entries: AsyncIterable<ArchiveEntry>, options?: { readonly signal?: AbortSignal }): ByteStream;
+}

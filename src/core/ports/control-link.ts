@@ -1,0 +1,77 @@
+import type { InstanceId, InstanceStatus, NodeId, Placement, Release } from "../model/records.js";
+import type { LogLine, RuntimeCapacity } from "./runtime.js";
+
+/** A placement with all that the agent needs to carry it out. */
+export interface Assignment {
+  readonly placement: Placement;
+  readonly appName: string;
+  readonly release: Release;
+  /** What the server last knew of the instance: an agent that adopts it goes on from there. */
+  readonly lastStatus: InstanceStatus | null;
+}
+
+export interface AgentHello {
+  readonly nodeId: NodeId;
+  readonly address: string;
+  readonly capacity: RuntimeCapacity;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * Server → agent. `assign`: set or change these placements. `release`: these exact instances have ended and no router
+ * knows them any more: forget them and free their ports (an agent never removes a running one for it). What is not
+ * named stays as it is. The first message of a session names all placements of the node.
+ * Messages of an epoch below the highest that the agent has seen are refused.
+ */
+export interface ServerMessage {
+  readonly epoch: number;
+  readonly assign: readonly Assignment[];
+  readonly release: readonly InstanceId[];
+}
+
+/** Agent → server. `full`: every instance that the agent knows. Otherwise: those that changed. Empty: a heartbeat. */
+export interface AgentReport {
+  readonly nodeId: NodeId;
+  readonly full: boolean;
+  readonly statuses: readonly InstanceStatus[];
+}
+
+export interface LogRequest {
+  readonly instanceId: InstanceId;
+  readonly tail: number;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The server's end of one agent's connection. */
+export interface AgentSession {
+  readonly hello: AgentHello;
+  /** Resolves when the agent has taken the message over. `DINP_UNAVAILABLE` when the connection is gone. */
+  send(message: ServerMessage): Promise<void>;
+  /** Reports in order; ends when the connection does. */
+  reports(): AsyncIterable<AgentReport>;
+  logs(request: LogRequest): AsyncIterable<LogLine>;
+  close(): Promise<void>;
+}
+
+/** The agent's end. */
+export interface ServerSession {
+  /** `DINP_UNAVAILABLE` when the connection is gone. */
+  report(report: AgentReport): Promise<void>;
+  /** Messages in order; ends when the connection does. */
+  messages(): AsyncIterable<ServerMessage>;
+  close(): Promise<void>;
+}
+
+/** How agents and the leading server reach each other: the agent calls, the server accepts. */
+export interface ControlLink {
+  /** Connections as they come, until the signal aborts. */
+  accept(options: { readonly signal: AbortSignal }): AsyncIterable<AgentSession>;
+  connect(
+    hello: AgentHello,
+    options: {
+      readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<ServerSession>;
+}

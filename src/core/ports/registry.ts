@@ -1,0 +1,68 @@
+/** Bytes that arrive in pieces. */
+export type ByteStream = AsyncIterable<Uint8Array>;
+
+/** OCI content descriptor (image-spec 1.1, descriptor.md). */
+export interface Descriptor {
+  readonly mediaType: string;
+  /** `sha256:<64 lower-case hex>`. */
+  readonly digest: string;
+  readonly size: number;
+}
+
+export interface Manifest {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * OCI images by repository (distribution-spec 1.1 in its meaning). A repository is lower-case path components
+ * (`apps/hello`). Content is addressed by digest, checked both ways: bytes that do not match give `DINP_DIGEST_MISMATCH`
+ * and are not stored or not believed. Errors: `DINP_UNAVAILABLE`, `DINP_ABORTED`, `DINP_CLOSED` and those named below.
+ */
+export interface Registry {
+  /** The digest that a tag points to now, or null. */
+  resolve(
+    repository: string,
+    tag: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<string | null>;
+  /** `DINP_IMAGE_NOT_FOUND` when there is none. At most 4 MiB. */
+  readManifest(
+    repository: string,
+    digest: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Manifest>;
+  /** Stores the manifest, after its blobs; with `tag`, points the tag at it. Idempotent. */
+  writeManifest(
+    repository: string,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
+    options?: { readonly tag?: string; readonly signal?: AbortSignal },
+  ): Promise<Descriptor>;
+  hasBlob(repository: string, digest: string, options?: { readonly signal?: AbortSignal }): Promise<boolean>;
+  /** The blob's bytes; the stream rejects at its end with `DINP_DIGEST_MISMATCH` when they do not match. `DINP_IMAGE_NOT_FOUND`. */
+  readBlob(repository: string, digest: string, options?: { readonly signal?: AbortSignal }): ByteStream;
+  /**
+   * Stores a blob from a stream of unknown digest or, with `expected`, of a known one. Nothing partial is ever visible.
+   * The stream is read once, with back-pressure.
+   */
+  writeBlob(
+    repository: string,
+    bytes: ByteStream,
+    options?: { readonly expected?: string; readonly signal?: AbortSignal },
+  ): Promise<{ readonly digest: string; readonly size: number }>;
+  /** Makes a blob of one repository available in another without sending it; false when it is not there. */
+  mountBlob(
+    repository: string,
+    digest: string,
+    from: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<boolean>;
+  /** Tags of a repository with their digests, by tag. */
+  list(
+    repository: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly { readonly tag: string; readonly digest: string }[]>;
+  /** Deletes the manifest and its tags in this repository; idempotent. Blobs may go later. */
+  delete(repository: string, digest: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
+}

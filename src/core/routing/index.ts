@@ -1,0 +1,6 @@
+export * from "./attempts.js";
+export * from "./balancer.js";
+export * from "./desired-routes.js";
+export * from "./diff-routes.js";
+export * from "./route-index.js";
+export * from "./table-version.js";

@@ -1,0 +1,205 @@
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { UpOptions } from "../../src/adapters/cli/index.js";
+import { runCli } from "./run-cli.js";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "dinp-cli-"));
+  await mkdir(join(folder, "___"));
+  await mkdir(join(folder, "app"));
+  await writeFile(join(folder, "app", "dinp.yaml"), "app: [1]\n");
+  await mkdir(join(folder, "broken"));
+  await writeFile(join(folder, "broken", "dinp.yaml"), "app: [1\n");
+  await mkdir(join(folder, "badname"));
+  await writeFile(join(folder, "badname", "dinp.yaml"), "app: Not A Name\n");
+  await writeFile(join(folder, "plain.txt"), "hello");
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const commands = [
+  "login",
+  "push",
+  "apps",
+  "app",
+  "scale",
+  "start",
+  "stop",
+  "delete",
+  "env",
+  "domains",
+  "releases",
+  "rollback",
+  "logs",
+  "nodes",
+  "events",
+];
+
+describe("help", () => {
+  it("lists every command and the exit codes", async () => {
+    const { code, out, err } = await runCli(["--help"]);
+    expect(code).toBe(0);
+    expect(err).toBe("");
+    for (const command of commands) expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"));
+    expect(out).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}5 .*\n {2}130 /);
+    expect(out.split("\n").every((line) => line.length <= 110)).toBe(true);
+  });
+
+  it("is printed on standard error when nothing was asked for", async () => {
+    const { code, out, err } = await runCli([]);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toContain("Usage: dinp <command>");
+  });
+
+  it.each(commands)("of %s says what it does, without an API", async (command) => {
+    const { code, out, err } = await runCli([command, "--help"]);
+    expect(code).toBe(0);
+    expect(err).toBe("");
+    expect(out).toContain(`Usage: dinp ${command}`);
+  });
+
+  it("--version prints the version", async () => {
+    expect(await runCli(["--version"])).toMatchObject({ code: 0, out: "9.8.7\n", err: "" });
+  });
+});
+
+describe("wrong usage ends with 2 and says what to write", () => {
+  it.each([
+    [["pusj"], /error: Unknown command 'pusj'\nhint: Did you mean "dinp push"\?\nusage: dinp <command>/],
+    [["deploy", "."], /Unknown command 'deploy'\nhint: Did you mean "dinp push"/],
+    [["ps"], /hint: Did you mean "dinp app"/],
+    [["xyzzy"], /Unknown command 'xyzzy'\nusage: dinp <command>/],
+    [["--bogus"], /Unknown option '--bogus'/],
+    [["logs", "a", "--folow"], /Unknown option '--folow'\nhint: Did you mean --follow\?\nusage: dinp logs/],
+    [["scale"], /Missing required argument 'app'\nusage: dinp scale \[options\] <app> <instances>/],
+    [["scale", "a", "many"], /number of instances .* 0 to 1000 \("many"\)/],
+    [["scale", "a", "1", "2"], /Too many arguments/],
+    [["app", "No_Name"], /"No_Name" is not a name for an app\nhint: Use 1 to 63/],
+    [["env"], /name of an app is missing.*\nhint: .*env set APP K=V/],
+    [["env", "set", "a"], /Missing required argument 'K=V'\nusage: dinp env set/],
+    [["env", "set", "a", "B"], /Expected KEY=VALUE \("B"\)\nhint: Write B=VALUE/],
+    [["env", "unset", "a", "B=1"], /"B=1" is not the name/],
+    [["domains"], /name of an app is missing/],
+    [["domains", "add", "a", "https://x.com"], /no scheme.*\nhint: Write x\.com/],
+    [["rollback", "a", "v1"], /The release must be a whole number/],
+    [["logs", "a", "-n", "-1"], /-n/],
+    [["events", "-n", "99999"], /-n must be a whole number from 0 to 1000/],
+    [["apps", "--api", "ftp://x"], /Not the URL of an API \("ftp:\/\/x"\)\nhint: Write it like http/],
+    [["push", "--memory", "lots"], /--memory .* \("lots"\)\nhint: Write it like 256M/],
+    [["push", "--instances", "0"], /--instances .* 1 to 1000/],
+    [["push", "--env", "A"], /Expected KEY=VALUE/],
+    [["push", ".", "--env", "A=1", "B=2"], /Too many arguments.*\nhint: Repeat --env/],
+    [["push", "nowhere"], /no folder or archive "nowhere"\.\nhint: Write: dinp push DIR/],
+    [["push", "plain.txt"], /"plain\.txt" is neither a folder nor a \.tar\.gz/],
+    [["push", "___"], /No app name can be made of "___"\.\nhint: Give one with --app/],
+    [["push", "app"], /"app" in dinp\.yaml must be a text/],
+    [["push", "broken"], /dinp\.yaml cannot be used: .*line/],
+    [["push", "badname"], /"Not A Name" is not a name for an app/],
+    [["delete", "a"], /needs --yes.*\nhint: dinp delete a --yes/],
+    [["up"], /Unknown command 'up'/],
+  ] satisfies readonly (readonly [string[], RegExp])[])("%j", async (argv, expected) => {
+    const { code, out, err } = await runCli(argv, { cwd: folder });
+    expect(err).toMatch(expected);
+    expect(err).toMatch(/^error: /);
+    expect(err).not.toMatch(/\n\s+at |\p{Cc}(?<!\n)/u);
+    expect(out).toBe("");
+    expect(code).toBe(2);
+  });
+});
+
+describe("an API that is not there", () => {
+  it("ends with 4 and says how to start or name one", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    server.close();
+    await once(server, "close");
+    const { code, out, err } = await runCli(["apps"], {
+      env: { DINP_API: `http://127.0.0.1:${String(port)}` },
+    });
+    expect(code).toBe(4);
+    expect(out).toBe("");
+    expect(err).toMatch(
+      /^error: Cannot reach the API at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\).*\nhint: Start it with "dinp up"/,
+    );
+    expect(err).not.toContain("    at ");
+    const debugged = await runCli(["apps"], {
+      env: { DINP_API: `http://127.0.0.1:${String(port)}`, DINP_DEBUG: "1" },
+    });
+    expect(debugged.err).toContain("    at ");
+  });
+
+  it("that is something else ends with 4 too", async () => {
+    const server = createServer((_, answer) => answer.end("<h1>hello</h1>")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    try {
+      const { code, err } = await runCli(["apps", "--api", `127.0.0.1:${String(port)}`]);
+      expect(code).toBe(4);
+      expect(err).toContain("does not answer like a DINP API");
+    } finally {
+      server.close();
+    }
+  });
+});
+
+describe("dinp up", () => {
+  const defaults: UpOptions = {
+    api: { host: "127.0.0.1", port: 7070 },
+    router: { host: "127.0.0.1", port: 8080 },
+    dataDirectory: null,
+    appsDomain: "apps.localhost",
+    demoDirectory: null,
+    newToken: false,
+    logLevel: "info",
+  };
+
+  async function up(...argv: string[]): Promise<{ code: number; err: string; asked: UpOptions | null }> {
+    const seen: { asked: UpOptions | null } = { asked: null };
+    const { code, err } = await runCli(["up", ...argv], {
+      options: {
+        up: (options) => {
+          seen.asked = options;
+          return Promise.resolve(7);
+        },
+      },
+    });
+    return { code, err, asked: seen.asked };
+  }
+
+  it("hands its options over and ends with the exit code it is given", async () => {
+    expect(await up()).toEqual({ code: 7, err: "", asked: defaults });
+    const words =
+      "--api 0.0.0.0:1 --router [::1]:0 --data d --domain Apps.Example.com --demo x --new-token --log-level debug";
+    expect((await up(...words.split(" "))).asked).toEqual({
+      api: { host: "0.0.0.0", port: 1 },
+      router: { host: "::1", port: 0 },
+      dataDirectory: "d",
+      appsDomain: "apps.example.com",
+      demoDirectory: "x",
+      newToken: true,
+      logLevel: "debug",
+    });
+  });
+
+  it.each([
+    [["--api", "x"], /--api must be HOST:PORT \("x"\)/],
+    [["--domain", "a b"], /--domain must be a domain name/],
+    [["--log-level", "loud"], /Allowed choices are debug/],
+    [["extra"], /Too many arguments/],
+  ] satisfies readonly (readonly [string[], RegExp])[])("refuses %j", async (argv, expected) => {
+    const { code, err, asked } = await up(...argv);
+    expect(code).toBe(2);
+    expect(err).toMatch(expected);
+    expect(asked).toBeNull();
+  });
+});

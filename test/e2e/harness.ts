@@ -1,0 +1,244 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
+const dinpProgram = join(projectRoot, "dist/bin/dinp.js");
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** A folder in the temporary one that other users may pass through; gone after `remove`. */
+export async function temporaryFolder(): Promise<{ readonly path: string; readonly remove: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "dinp-e2e-"));
+  await chmod(path, 0o711);
+  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => {
+        if (address === null || typeof address === "string") reject(new Error("no port"));
+        else resolve(address.port);
+      });
+    });
+  });
+}
+
+/** Runs a program to its end. */
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly timeoutMs?: number } = {},
+): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      env: options.env ?? process.env,
+      cwd: options.cwd ?? projectRoot,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: options.timeoutMs ?? 120_000,
+      killSignal: "SIGKILL",
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    child.once("error", reject);
+    child.once("close", (code) => {
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+/** Asks again until `probe` gives something, or throws what it last threw after `timeoutMs`. */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const end = performance.now() + timeoutMs;
+  let last: unknown = new Error("never asked");
+  for (;;) {
+    try {
+      const found = await probe();
+      if (found !== undefined && found !== false) return found;
+      last = new Error("not yet");
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > end) {
+      throw new Error(`${what}: not within ${String(timeoutMs)} ms`, { cause: last });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** A platform in a process of its own, with folders, ports and credentials of its own. */
+export class TestPlatform {
+  readonly folder: string;
+  readonly apiUrl: string;
+  readonly routerUrl: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly #args: readonly string[];
+  #child: ChildProcess | null = null;
+  #output = "";
+
+  private constructor(folder: string, apiPort: number, routerPort: number) {
+    this.folder = folder;
+    this.apiUrl = `http://127.0.0.1:${String(apiPort)}`;
+    this.routerUrl = `http://127.0.0.1:${String(routerPort)}`;
+    this.env = { ...process.env, XDG_CONFIG_HOME: join(folder, "config"), NO_COLOR: "1" };
+    const router = `127.0.0.1:${String(routerPort)}`;
+    this.#args = ["--api", `127.0.0.1:${String(apiPort)}`, "--router", router, "--data", join(folder, "data")];
+  }
+
+  static async in(folder: string): Promise<TestPlatform> {
+    return new TestPlatform(folder, await freePort(), await freePort());
+  }
+
+  /** What `dinp up` has printed since it was last started. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("the platform does not run");
+    return pid;
+  }
+
+  /** Starts `dinp up` and waits until it says that it is up. */
+  async start(more: readonly string[] = []): Promise<void> {
+    this.#output = "";
+    const child = spawn(process.execPath, [dinpProgram, "up", ...this.#args, ...more], {
+      env: this.env,
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    const collect = (chunk: Buffer): void => {
+      this.#output += chunk.toString();
+    };
+    child.stdout.on("data", collect);
+    child.stderr.on("data", collect);
+    await eventually("dinp up", () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it ended: ${this.#output}`);
+      return this.#output.includes("Push your own");
+    }, 60_000);
+  }
+
+  /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
+  async end(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<number | null>((resolve) => {
+      child.once("exit", (code) => {
+        resolve(code);
+      });
+    });
+    child.kill(signal);
+    return ended;
+  }
+
+  /** Runs a `dinp` command as this platform's user. */
+  dinp(...args: string[]): Promise<CommandResult> {
+    return runProgram(process.execPath, [dinpProgram, ...args], { env: { ...this.env, DINP_API: this.apiUrl } });
+  }
+
+  /** As {@link TestPlatform.dinp}; throws with all that was printed unless it exits with 0. */
+  async ok(...args: string[]): Promise<CommandResult> {
+    const result = await this.dinp(...args);
+    if (result.code === 0) return result;
+    const said = `${result.stdout}\n${result.stderr}\n${this.#output}`;
+    throw new Error(`dinp ${args.join(" ")} exited with ${String(result.code)}:\n${said}`);
+  }
+
+  async json<T>(...args: string[]): Promise<T> {
+    return JSON.parse((await this.ok(...args, "--json")).stdout) as T;
+  }
+
+  /** Asks the router for a path of a host, on a connection of its own. */
+  get(host: string, path = "/"): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const asked = request(`${this.routerUrl}${path}`, { headers: { host }, agent: false }, (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => (body += chunk));
+        response.once("error", reject);
+        response.once("end", () => {
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        });
+      });
+      asked.setTimeout(20_000, () => asked.destroy(new Error("no answer within 20 s")));
+      asked.once("error", reject);
+      asked.end();
+    });
+  }
+
+  /** Ends the platform, however it stands; its instances too. */
+  async dispose(): Promise<void> {
+    await this.end("SIGTERM");
+  }
+}
+
+/** Sends requests at a steady rate, whatever the answers, until `stop`. */
+export class SteadyLoad {
+  readonly failures: string[] = [];
+  sent = 0;
+  readonly #pending = new Set<Promise<void>>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(perSecond: number, send: () => Promise<Answer>) {
+    this.#timer = setInterval(() => {
+      this.sent += 1;
+      const at = this.sent;
+      const one = send()
+        .then((answer) => {
+          if (answer.status !== 200) {
+            const why = String(answer.headers["x-dinp-error"]);
+            this.failures.push(`request ${String(at)}: status ${String(answer.status)} ${why} ${answer.body.slice(0, 80)}`);
+          }
+        })
+        .catch((error: unknown) => {
+          this.failures.push(`request ${String(at)}: ${String(error)}`);
+        })
+        .finally(() => this.#pending.delete(one));
+      this.#pending.add(one);
+    }, 1000 / perSecond);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#pending);
+  }
+}
+
+/** The process ids whose environment has this text; what runs for a platform carries its marks. */
+export async function processesWith(mark: string): Promise<number[]> {
+  const { readdir, readFile } = await import("node:fs/promises");
+  const found: number[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const environ = await readFile(`/proc/${name}/environ`, "latin1").catch(() => "");
+    if (environ.split("\0").some((variable) => variable.includes(mark))) found.push(Number(name));
+  }
+  return found;
+}
