@@ -36,7 +36,10 @@ function assertNoForeignTypes(entries) {
     ),
   );
   if (lines.length === 0) return;
-  throw new StepFailed(`The public types mention other packages:\n${[...new Set(lines)].join("\n")}`, 1);
+  throw new StepFailed(
+    `The public types mention other packages (a type that names one belongs in a file that no public type comes from):\n${[...new Set(lines)].join("\n")}`,
+    1,
+  );
 }
 
 /** @param {string} subpath @param {string} file */

@@ -14,7 +14,8 @@ const SAME_SIGNAL_WITHIN_MS = 500;
  *
  * On a terminal, Ctrl-C reaches the whole process group, and npm sends it once more to its script: passing it on
  * would interrupt the program two or three times. So there SIGINT is left to the terminal, and elsewhere the same
- * signal is passed on once.
+ * signal is passed on once. (package.json begins its scripts with `exec`: a shell between npm and this process would
+ * keep what npm passes on.)
  *
  * @param {string} command
  * @param {readonly string[]} args

@@ -152,7 +152,7 @@ describe("the account of a rollout", () => {
     }));
     display.update(view(49, many));
     expect(terminal.screen[0]).toBe("  instance 49 on n1 starting");
-    expect(terminal.screen).toContain("  and 46 more");
+    expect(terminal.screen).toContain("  and 48 more");
     display.end();
   });
 });

@@ -13,6 +13,7 @@ import {
   shortId,
   toJson,
   truncate,
+  wrap,
 } from "../../src/adapters/cli/text.js";
 
 const plain = (_color: string, text: string): string => text;
@@ -101,6 +102,18 @@ describe("widths", () => {
   });
 });
 
+describe("wrapping", () => {
+  it("loses no word, and makes no line too long", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.integer({ min: 2, max: 30 }), (text, width) => {
+        const lines = wrap(printable(text), width);
+        expect(lines.every((line) => displayWidth(line) <= width)).toBe(true);
+        expect(lines.join("").replaceAll(" ", "")).toBe(printable(text).replaceAll(" ", ""));
+      }),
+    );
+  });
+});
+
 describe("tables", () => {
   const columns = [{ header: "NAME" }, { header: "N", align: "right" }, { header: "TEXT" }] as const;
 
@@ -116,11 +129,17 @@ describe("tables", () => {
     ]);
   });
 
-  it("cuts the last column so that no row wraps, and nothing without a terminal", () => {
-    const rows = [["a", "1", "x".repeat(100)]];
+  it("breaks the last column below itself so that no row wraps, and nothing without a terminal", () => {
+    const rows = [["a", "1", `word ${"x".repeat(100)}`]];
     const cut = renderTable(columns, rows, { paint: plain, width: 40 });
     expect(cut.map(displayWidth).every((width) => width <= 40)).toBe(true);
-    expect(cut[1]).toContain("…");
+    expect(
+      cut
+        .slice(1)
+        .map((line) => line.slice(9))
+        .join(""),
+    ).toBe(`word${"x".repeat(100)}`);
+    expect(cut[2]).toMatch(/^ {9}x+$/);
     expect(renderTable(columns, rows, { paint: plain })[1]).toContain("x".repeat(100));
   });
 

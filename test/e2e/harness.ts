@@ -22,7 +22,10 @@ export interface Answer {
 }
 
 /** A folder in the temporary one that other users may pass through; gone after `remove`. */
-export async function temporaryFolder(): Promise<{ readonly path: string; readonly remove: () => Promise<void> }> {
+export async function temporaryFolder(): Promise<{
+  readonly path: string;
+  readonly remove: () => Promise<void>;
+}> {
   const path = await mkdtemp(join(tmpdir(), "dinp-e2e-"));
   await chmod(path, 0o711);
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
@@ -68,6 +71,9 @@ export function runProgram(
   });
 }
 
+/** Says that asking again is of no use. */
+export class Hopeless extends Error {}
+
 /** Asks again until `probe` gives something, or throws what it last threw after `timeoutMs`. */
 export async function eventually<T>(
   what: string,
@@ -82,6 +88,7 @@ export async function eventually<T>(
       if (found !== undefined && found !== false) return found;
       last = new Error("not yet");
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (performance.now() > end) {
@@ -107,7 +114,14 @@ export class TestPlatform {
     this.routerUrl = `http://127.0.0.1:${String(routerPort)}`;
     this.env = { ...process.env, XDG_CONFIG_HOME: join(folder, "config"), NO_COLOR: "1" };
     const router = `127.0.0.1:${String(routerPort)}`;
-    this.#args = ["--api", `127.0.0.1:${String(apiPort)}`, "--router", router, "--data", join(folder, "data")];
+    this.#args = [
+      "--api",
+      `127.0.0.1:${String(apiPort)}`,
+      "--router",
+      router,
+      "--data",
+      join(folder, "data"),
+    ];
   }
 
   static async in(folder: string): Promise<TestPlatform> {
@@ -139,16 +153,22 @@ export class TestPlatform {
     };
     child.stdout.on("data", collect);
     child.stderr.on("data", collect);
-    await eventually("dinp up", () => {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it ended: ${this.#output}`);
-      return this.#output.includes("Push your own");
-    }, 60_000);
+    await eventually(
+      "dinp up",
+      () => {
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Hopeless(`dinp up ended: ${this.#output}`);
+        return this.#output.includes("Push your own");
+      },
+      60_000,
+    );
   }
 
   /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
   async end(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): Promise<number | null> {
     const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    if (child === null || child.exitCode !== null || child.signalCode !== null)
+      return child?.exitCode ?? null;
     const ended = new Promise<number | null>((resolve) => {
       child.once("exit", (code) => {
         resolve(code);
@@ -160,7 +180,9 @@ export class TestPlatform {
 
   /** Runs a `dinp` command as this platform's user. */
   dinp(...args: string[]): Promise<CommandResult> {
-    return runProgram(process.execPath, [dinpProgram, ...args], { env: { ...this.env, DINP_API: this.apiUrl } });
+    return runProgram(process.execPath, [dinpProgram, ...args], {
+      env: { ...this.env, DINP_API: this.apiUrl },
+    });
   }
 
   /** As {@link TestPlatform.dinp}; throws with all that was printed unless it exits with 0. */
@@ -214,7 +236,9 @@ export class SteadyLoad {
         .then((answer) => {
           if (answer.status !== 200) {
             const why = String(answer.headers["x-dinp-error"]);
-            this.failures.push(`request ${String(at)}: status ${String(answer.status)} ${why} ${answer.body.slice(0, 80)}`);
+            this.failures.push(
+              `request ${String(at)}: status ${String(answer.status)} ${why} ${answer.body.slice(0, 80)}`,
+            );
           }
         })
         .catch((error: unknown) => {

@@ -139,16 +139,16 @@ export class Context {
     if (this.signal.aborted) throw new CliError(exitCodes.interrupted, "");
   }
 
-  /** Resolves after `ms`, or at once when interrupted. */
-  pause(ms: number): Promise<void> {
+  /** Resolves after `ms`, or at once when the signal (default: the interrupt) aborts. */
+  pause(ms: number, signal: AbortSignal = this.signal): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {
         clearTimeout(timer);
-        this.signal.removeEventListener("abort", end);
+        signal.removeEventListener("abort", end);
         resolve();
       };
-      const timer = setTimeout(end, this.signal.aborted ? 0 : ms);
-      this.signal.addEventListener("abort", end, { once: true });
+      const timer = setTimeout(end, signal.aborted ? 0 : ms);
+      signal.addEventListener("abort", end, { once: true });
     });
   }
 

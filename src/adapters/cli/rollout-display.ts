@@ -34,6 +34,7 @@ export class RolloutDisplay {
   readonly #told = new Map<string, string>();
   #view: RolloutView | null = null;
   #note = "";
+  #notice = "";
   #timer: NodeJS.Timeout | undefined;
 
   constructor(output: Output, options: { readonly now: () => number }) {
@@ -62,6 +63,14 @@ export class RolloutDisplay {
     else this.#output.line(text);
   }
 
+  /** What keeps the rollout from going on, until it is another or none (empty). */
+  notice(text: string): void {
+    if (this.#notice === text) return;
+    this.#notice = text;
+    if (this.#output.isTty) this.#draw();
+    else if (text !== "") this.#output.line(`  ${printable(text)}`);
+  }
+
   /** Ends the live account; on a terminal its last state stays as plain lines. */
   end(): void {
     clearInterval(this.#timer);
@@ -73,6 +82,7 @@ export class RolloutDisplay {
       const { text, color } = instanceState(instance);
       this.#output.line(this.#output.paint(color, row(instance, text)));
     }
+    if (this.#notice !== "") this.#output.line(this.#output.paint("yellow", `  ${printable(this.#notice)}`));
   }
 
   #tell(view: RolloutView, instance: RolloutInstanceView): void {
@@ -88,18 +98,17 @@ export class RolloutDisplay {
     if (view === null) return;
     const elapsed = formatDuration(this.#now() - this.#startedAt);
     const instances = [...view.instances].sort((a, b) => Number(a.ready) - Number(b.ready));
-    const room = Math.max(1, Math.min(ROWS_MAX, this.#output.rows - 4));
+    const room = Math.max(1, Math.min(ROWS_MAX, this.#output.rows - 6));
     const rows: { text: string; color?: Color }[] = instances.slice(0, room).map((instance) => {
       const { text, color } = instanceState(instance);
       return { text: row(instance, text), color };
     });
     if (instances.length > room) rows.push({ text: `  and ${String(instances.length - room)} more` });
     const tally = `${String(view.ready)} of ${String(view.wanted)} ready, ${elapsed}`;
-    const reason = this.#note === "" ? view.reason : this.#note;
-    rows.push({
-      text: `Rolling out release ${String(view.number)}: ${tally}${reason === "" ? "" : ` (${reason})`}`,
-      color: "bold",
-    });
+    for (const text of [this.#notice, this.#note]) {
+      if (text !== "") rows.push({ text: `  ${text}`, color: "yellow" });
+    }
+    rows.push({ text: `Rolling out release ${String(view.number)}: ${tally}`, color: "bold" });
     this.#output.live(rows);
   }
 }

@@ -1,4 +1,4 @@
-import { displayWidth, pad, printable, truncate } from "./text.js";
+import { displayWidth, pad, printable, wrap } from "./text.js";
 import type { Color, Paint } from "./terminal.js";
 
 /** A value of a table: text, and the color that it has where there are colors. */
@@ -11,57 +11,57 @@ export interface Column {
 
 export interface TableOptions {
   readonly paint: Paint;
-  /** Columns of the terminal; the last column is cut there, so that no row wraps. Absent: rows are never cut. */
+  /** Columns of the terminal: the last column is broken into lines there, below itself. Absent: a row is one line. */
   readonly width?: number | undefined;
   /** Spaces before each row. */
   readonly indent?: number;
 }
 
 const GAP = 2;
+/** A last column narrower than this is left to the terminal. */
+const LAST_WIDTH_MIN = 16;
 
-/** Rows under a header, aligned; one line each. Cells are made printable. */
+/** Rows under a header, aligned. Cells are made printable. */
 export function renderTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
   options: TableOptions,
 ): string[] {
-  const texts = rows.map((row) =>
-    columns.map((_, index) => {
-      const cell = row[index] ?? "";
-      return printable(typeof cell === "string" ? cell : cell.text);
-    }),
-  );
+  const texts = rows.map((row) => columns.map((_, index) => textOf(row[index])));
   const widths = columns.map((column, index) =>
     Math.max(displayWidth(column.header), ...texts.map((row) => displayWidth(row[index] ?? ""))),
   );
-  const line = (cells: readonly string[], colors: readonly (Color | undefined)[]): string => {
-    let text = " ".repeat(options.indent ?? 0);
-    let used = text.length;
-    for (const [index, cell] of cells.entries()) {
-      const isLast = index === cells.length - 1;
-      const room = isLast && options.width !== undefined ? Math.max(8, options.width - used) : Infinity;
-      const shown = truncate(cell, room);
+  const indent = options.indent ?? 0;
+  const before = indent + widths.slice(0, -1).reduce((sum, width) => sum + width + GAP, 0);
+  const room = options.width === undefined ? Infinity : options.width - before;
+  const lastWidth = room >= LAST_WIDTH_MIN ? room : Infinity;
+
+  const line = (cells: readonly string[], colorOf: (index: number) => Color | undefined): string => {
+    const padded = cells.map((cell, index) => {
       const align = columns[index]?.align ?? "left";
-      const padded = isLast && align === "left" ? shown : pad(shown, widths[index] ?? 0, align);
-      const color = colors[index];
-      text += color === undefined ? padded : options.paint(color, padded);
-      if (!isLast) text += " ".repeat(GAP);
-      used += (widths[index] ?? 0) + GAP;
-    }
-    return text.trimEnd();
+      const isLast = index === cells.length - 1;
+      const text = isLast && align === "left" ? cell : pad(cell, widths[index] ?? 0, align);
+      const color = colorOf(index);
+      return color === undefined ? text : options.paint(color, text);
+    });
+    return `${" ".repeat(indent)}${padded.join(" ".repeat(GAP))}`.trimEnd();
   };
   const header = line(
     columns.map((column) => column.header),
-    columns.map(() => "dim"),
+    () => "dim",
   );
-  const body = texts.map((cells, row) =>
-    line(
-      cells,
-      columns.map((_, index) => {
-        const cell = rows[row]?.[index];
-        return cell === undefined || typeof cell === "string" ? undefined : cell.color;
-      }),
-    ),
-  );
+  const body = texts.flatMap((cells, row) => {
+    const [first = "", ...rest] = wrap(cells.at(-1) ?? "", lastWidth);
+    const shown = line([...cells.slice(0, -1), first], (index) => colorOf(rows[row]?.[index]));
+    return [shown, ...rest.map((text) => " ".repeat(before) + text)];
+  });
   return [header, ...body];
+}
+
+function textOf(cell: Cell | undefined): string {
+  return printable(typeof cell === "object" ? cell.text : (cell ?? ""));
+}
+
+function colorOf(cell: Cell | undefined): Color | undefined {
+  return typeof cell === "object" ? cell.color : undefined;
 }

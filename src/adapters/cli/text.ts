@@ -34,18 +34,44 @@ export function displayWidth(text: string): number {
   return width;
 }
 
+/** The longest beginning of the text that takes at most `width` columns. */
+function beginning(text: string, width: number): string {
+  let length = 0;
+  let used = 0;
+  for (const character of text) {
+    used += columnsOf(character);
+    if (used > width) break;
+    length += character.length;
+  }
+  return text.slice(0, length);
+}
+
 /** The text, or its beginning and `…` so that it takes at most `width` columns. */
 export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
-  let kept = "";
-  let used = 0;
-  for (const character of text) {
-    const columns = columnsOf(character);
-    if (used + columns > width - 1) break;
-    kept += character;
-    used += columns;
+  return width < 1 ? "" : `${beginning(text, width - 1)}…`;
+}
+
+/** The text in lines of at most `width` columns, broken at spaces where there are any. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (displayWidth(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    line = word;
+    while (displayWidth(line) > width) {
+      const head = beginning(line, width);
+      if (head === "") break;
+      lines.push(head);
+      line = line.slice(head.length);
+    }
   }
-  return width < 1 ? "" : `${kept}…`;
+  return line === "" && lines.length > 0 ? lines : [...lines, line];
 }
 
 /** `text` filled up with spaces to `width` columns. */
@@ -112,8 +138,12 @@ export function shortDigest(digest: string): string {
   return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1");
 }
 
-/** An argument vector as one would type it. */
+/** An argument vector as one would type it; of a shell that runs one line, that line without what the platform put before it. */
 export function formatCommand(command: readonly string[]): string {
+  const [shell, flag, line] = command;
+  if (shell === "/bin/sh" && flag === "-c" && line !== undefined && command.length === 3) {
+    return line.replace(/^(?:PATH="[^"]*"; export PATH; )?(?:exec )?/, "");
+  }
   return command
     .map((word) => (/^[\w@%+=:,./$-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
     .join(" ");

@@ -3,39 +3,24 @@ import type { AppDetail, Client, ReleaseView, RolloutView } from "@dinp/core/cli
 import type { Context } from "./context.js";
 import { CliError, exitCodes } from "./exit-codes.js";
 import { RolloutDisplay } from "./rollout-display.js";
-import { dialRouter, type RouterAnswer } from "./router-dial.js";
 import { count, formatDuration, printable } from "./text.js";
+import { awaitAnswer } from "./await-answer.js";
+import {
+  isRefusal,
+  Outage,
+  startWaiting,
+  StuckWatch,
+  tally,
+  throwIfEnded,
+  timeOver,
+  throwIfInterrupted,
+  type Waiting,
+} from "./wait-guards.js";
 
-/** How long the API or the router may be out of reach while a command waits. */
-const OUTAGE_MS = 30_000;
-const DIAL_TIMEOUT_MS = 10_000;
 const POLL_MS = 250;
+const NOTICE_MS = 2_000;
 const LOG_TAIL_MS = 5_000;
 const LOG_TAIL_LINES = 20;
-/** How long the platform may say that it cannot place an instance, without progress, before a command stops waiting. */
-const REFUSED_MS = 15_000;
-
-/** An operation on one app that a command waits for. */
-export interface Waiting {
-  readonly context: Context;
-  readonly client: Client;
-  readonly app: string;
-  /** In terms of the context's `now`. */
-  readonly deadline: number;
-  readonly timeoutMs: number;
-  /** What goes on when the user stops waiting, such as `the rollout of release 3`. */
-  readonly operation: string;
-}
-
-/** A {@link Waiting} that ends `timeoutMs` from now. */
-export function startWaiting(
-  context: Context,
-  client: Client,
-  app: string,
-  options: { readonly timeoutMs: number; readonly operation: string },
-): Waiting {
-  return { context, client, app, deadline: context.now() + options.timeoutMs, ...options };
-}
 
 /** Waits for a release until it answers through the router, and prints the app's URL; a {@link CliError} says why it does not. */
 export async function awaitRelease(
@@ -74,37 +59,75 @@ export async function awaitRelease(
   await awaitAnswer(waiting, before.urls);
 }
 
-/** Follows a rollout to its end. */
+/** Follows a rollout to its end; gives up sooner when the platform keeps refusing to place its instances. */
 async function awaitRollout(waiting: Waiting, number: number): Promise<RolloutView> {
-  const { context, client, app } = waiting;
+  const { context } = waiting;
   const display = new RolloutDisplay(context.err, { now: context.now });
-  const timeout = new AbortController();
+  const over = new AbortController();
   const timer = setTimeout(
     () => {
-      timeout.abort();
+      over.abort();
     },
     Math.max(0, waiting.deadline - context.now()),
   );
-  const signal = AbortSignal.any([context.signal, timeout.signal]);
-  const outage = new Outage(waiting);
+  const signal = AbortSignal.any([context.signal, over.signal]);
+  const noticing = watchNotices(waiting, display, signal).finally(() => {
+    over.abort();
+  });
   try {
-    for (;;) {
-      try {
-        for await (const view of client.followRollout(app, number, { signal })) {
-          outage.over();
-          display.update(view);
-          if (view.state !== "pending" && view.state !== "running") return view;
-        }
-      } catch (error) {
-        outage.note(error);
-        display.note("Lost the connection to the API; trying again");
-      }
-      throwIfEnded(waiting, signal);
-      await context.pause(POLL_MS);
-    }
+    const rollout = await followRollout(waiting, number, display, signal);
+    if (rollout !== null) return rollout;
+    throwIfInterrupted(waiting);
+    throw (await noticing) ?? timeOver(waiting);
   } finally {
     clearTimeout(timer);
+    over.abort();
+    await noticing;
     display.end();
+  }
+}
+
+/** The rollout's end; null when the signal aborted before it. */
+async function followRollout(
+  waiting: Waiting,
+  number: number,
+  display: RolloutDisplay,
+  signal: AbortSignal,
+): Promise<RolloutView | null> {
+  const { context, client, app } = waiting;
+  const outage = new Outage(waiting);
+  while (!signal.aborted) {
+    try {
+      for await (const view of client.followRollout(app, number, { signal })) {
+        outage.over();
+        display.update(view);
+        if (view.state !== "pending" && view.state !== "running") return view;
+      }
+    } catch (error) {
+      outage.note(error);
+      display.note("Lost the connection to the API; trying again");
+    }
+    await context.pause(POLL_MS, signal);
+  }
+  return null;
+}
+
+/** Shows what keeps instances from being placed, until the signal aborts (then null) or it is time to give up. Never rejects. */
+async function watchNotices(
+  waiting: Waiting,
+  display: RolloutDisplay,
+  signal: AbortSignal,
+): Promise<CliError | null> {
+  const { context, client, app } = waiting;
+  const stuck = new StuckWatch(context.now, { upOnCrash: false });
+  for (;;) {
+    await context.pause(NOTICE_MS, signal);
+    if (signal.aborted) return null;
+    const detail = await client.getApp(app, { signal }).catch(() => null);
+    if (detail === null) continue;
+    display.notice(detail.notices.find(isRefusal) ?? "");
+    const failure = stuck.look(detail);
+    if (failure !== null) return failure;
   }
 }
 
@@ -114,7 +137,7 @@ export async function awaitApp(waiting: Waiting, isDone: (detail: AppDetail) => 
   const { err } = context;
   const outage = new Outage(waiting);
   const since = context.now();
-  const stuck = new StuckWatch(context.now);
+  const stuck = new StuckWatch(context.now, { upOnCrash: true });
   let told = "";
   try {
     for (;;) {
@@ -122,21 +145,30 @@ export async function awaitApp(waiting: Waiting, isDone: (detail: AppDetail) => 
         const detail = await client.getApp(app, { signal: context.signal });
         outage.over();
         if (isDone(detail)) return detail;
-        const text = `${app} is ${detail.state}: ${tally(detail.ready, detail.instances)}`;
+        const text = progressOf(detail);
         if (err.isTty)
           err.live([{ text: `${text}, ${formatDuration(context.now() - since)}`, color: "bold" }]);
         else if (text !== told) err.line(text);
         told = text;
-        if (detail.desired === "running" && detail.state !== "deleting") stuck.look(detail, since);
+        const failure = stuck.look(detail);
+        if (failure !== null) throw failure;
       } catch (error) {
         outage.note(error);
       }
-      throwIfEnded(waiting, context.signal);
+      throwIfEnded(waiting);
       await context.pause(POLL_MS);
     }
   } finally {
     err.clearLive();
   }
+}
+
+function progressOf(detail: AppDetail): string {
+  const isGoing = detail.desired === "stopped" || detail.state === "deleting";
+  const left = detail.instanceList.length;
+  if (isGoing)
+    return `${detail.name} is ${detail.state}: ${left === 0 ? "no instance" : count(left, "instance")} left`;
+  return `${detail.name} is ${detail.state}: ${tally(detail.ready, detail.instances)}`;
 }
 
 /** Waits until the app is gone from the API. */
@@ -146,151 +178,6 @@ export async function awaitGone(waiting: Waiting): Promise<void> {
   } catch (error) {
     if (!isDinpError(error, "DINP_NOT_FOUND")) throw error;
   }
-}
-
-/** Dials the router until the app answers at its first URL, then prints its URLs. */
-export async function awaitAnswer(waiting: Waiting, urls: readonly string[]): Promise<void> {
-  const { context, app } = waiting;
-  const [url, ...others] = urls;
-  if (url === undefined) return;
-  const { routerUrl } = await waiting.client.info({ signal: context.signal });
-  const answer = await dialUntil(waiting, { routerUrl, url }, (last) => last.kind === "answered");
-  if (answer.kind !== "answered") throw noAnswer(app, url, routerUrl, answer);
-  if (answer.status >= 500) {
-    context.err.line(
-      context.err.paint("yellow", `Note: ${app} answers GET ${url} with status ${String(answer.status)}.`),
-    );
-  }
-  for (const other of others) context.err.line(`also at ${printable(other)}`);
-  context.out.line(printable(url));
-}
-
-/** Dials the router until the app is off it. A router out of reach is said, not an error: the app's instances are gone anyway. */
-export async function awaitOffRouter(waiting: Waiting, url: string): Promise<void> {
-  const { routerUrl } = await waiting.client.info({ signal: waiting.context.signal });
-  const answer = await dialUntil(waiting, { routerUrl, url }, (last) => last.kind !== "answered");
-  if (answer.kind === "unreachable") {
-    waiting.context.err.line(`Note: the router at ${routerUrl} could not be asked (${answer.reason}).`);
-  }
-}
-
-async function dialUntil(
-  waiting: Waiting,
-  target: { readonly routerUrl: string; readonly url: string },
-  isDone: (answer: RouterAnswer) => boolean,
-): Promise<RouterAnswer> {
-  const { context } = waiting;
-  const until = Math.min(waiting.deadline, context.now() + OUTAGE_MS);
-  for (;;) {
-    const answer = await dialRouter({ ...target, timeoutMs: DIAL_TIMEOUT_MS, signal: context.signal });
-    throwIfInterrupted(waiting);
-    if (isDone(answer) || context.now() >= until) return answer;
-    await context.pause(POLL_MS);
-  }
-}
-
-function noAnswer(
-  app: string,
-  url: string,
-  routerUrl: string,
-  answer: Exclude<RouterAnswer, { readonly kind: "answered" }>,
-): CliError {
-  if (answer.kind === "unreachable") {
-    return new CliError(
-      exitCodes.failed,
-      `${app} runs, but the router at ${routerUrl} does not answer (${printable(answer.reason)}).`,
-      { hints: ["If the router cannot be reached from this machine, use --no-wait."] },
-    );
-  }
-  return new CliError(
-    exitCodes.failed,
-    `${app} runs, but the router does not lead to it yet (${printable(answer.code)} at ${url}).`,
-    { hints: [`"dinp app ${app}" shows its instances, "dinp logs ${app}" what they write.`] },
-  );
-}
-
-/** Tolerates an API that is away for a while; anything else goes through. */
-class Outage {
-  readonly #waiting: Waiting;
-  #since: number | null = null;
-
-  constructor(waiting: Waiting) {
-    this.#waiting = waiting;
-  }
-
-  over(): void {
-    this.#since = null;
-  }
-
-  note(error: unknown): void {
-    const { context } = this.#waiting;
-    throwIfInterrupted(this.#waiting);
-    if (!isDinpError(error, "DINP_UNAVAILABLE") && !isDinpError(error, "DINP_TIMEOUT")) throw error;
-    this.#since ??= context.now();
-    if (context.now() - this.#since >= OUTAGE_MS) throw error;
-  }
-}
-
-/** Gives up on an app that crashes, or that the platform cannot place, while nothing gets better. */
-class StuckWatch {
-  readonly #now: () => number;
-  #ready = -1;
-  #notices = "";
-  #progressAt: number;
-
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#progressAt = now();
-  }
-
-  look(detail: AppDetail, since: number): void {
-    const notices = detail.notices.join("\n");
-    if (detail.ready > this.#ready || notices !== this.#notices) this.#progressAt = this.#now();
-    this.#ready = detail.ready;
-    this.#notices = notices;
-    if (detail.state === "crashing" && detail.lastCrash !== null && detail.lastCrash.at >= since) {
-      throw new CliError(
-        exitCodes.failed,
-        `${detail.name} keeps failing to start: ${printable(detail.lastCrash.reason)}`,
-        {
-          hints: [
-            `"dinp app ${detail.name}" and "dinp logs ${detail.name}" show why.`,
-            "The platform goes on trying, ever more slowly.",
-          ],
-        },
-      );
-    }
-    const notice = detail.notices[0];
-    if (notice !== undefined && this.#now() - this.#progressAt >= REFUSED_MS) {
-      throw new CliError(
-        exitCodes.failed,
-        `${detail.name} has ${tally(detail.ready, detail.instances)}: ${printable(notice)}`,
-        { hints: [`The platform goes on trying; "dinp app ${detail.name}" shows how far it is.`] },
-      );
-    }
-  }
-}
-
-function throwIfInterrupted({ context, app, operation }: Waiting): void {
-  if (!context.signal.aborted) return;
-  throw new CliError(exitCodes.interrupted, `Interrupted, but ${operation} goes on.`, {
-    hints: [`"dinp app ${app}" shows how far it is.`],
-  });
-}
-
-function throwIfEnded(waiting: Waiting, signal: AbortSignal): void {
-  throwIfInterrupted(waiting);
-  if (!signal.aborted && waiting.context.now() < waiting.deadline) return;
-  throw new CliError(
-    exitCodes.failed,
-    `Not done after ${formatDuration(waiting.timeoutMs)}; ${waiting.operation} goes on.`,
-    {
-      hints: [
-        `"dinp app ${waiting.app}" shows how far it is.`,
-        "--timeout SECONDS waits longer, --no-wait does not wait.",
-      ],
-    },
-  );
 }
 
 async function rolloutFailure(waiting: Waiting, rollout: RolloutView): Promise<CliError> {
@@ -331,9 +218,4 @@ export function printLogTail(context: Context, lines: readonly string[]): void {
   }
   context.err.line("The last lines of its log:");
   for (const line of lines) context.err.line(`  | ${printable(line)}`);
-}
-
-/** `1 of 2 instances ready`. */
-export function tally(ready: number, wanted: number): string {
-  return `${String(ready)} of ${count(wanted, "instance")} ready`;
 }

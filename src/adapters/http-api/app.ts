@@ -6,7 +6,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { statusByCode } from "./codes.js";
 import { errorBody, publicError } from "./errors.js";
 import type { LineStreams } from "./line-streams.js";
-import { checkJsonBody, jsonBodyLimit, WrongTypeError } from "./request-body.js";
+import { readJsonBody, WrongTypeError } from "./request-body.js";
 import { addReads } from "./reads.js";
 import { addWrites } from "./writes.js";
 import { infoRoute } from "./routes.js";
@@ -99,16 +99,17 @@ function requireToken(platform: Platform): MiddlewareHandler<ApiEnv> {
   };
 }
 
-/** All bodies but uploads are small JSON. */
+/** All bodies but uploads are small JSON: read and checked here, once, and handed on as a request of known size. */
 const guardBody: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const { method, path } = c.req;
   if (method === "GET" || method === "HEAD" || (method === "POST" && UPLOAD_PATH.test(path))) {
     await next();
     return;
   }
-  await jsonBodyLimit(c, async () => {
-    await checkJsonBody(c, next);
-  });
+  const text = await readJsonBody(c.env);
+  const headers = new Headers(c.req.header());
+  c.req.raw = new Request(c.req.url, { method, headers, ...(text === "" ? {} : { body: text }) });
+  await next();
 };
 
 interface Issue {

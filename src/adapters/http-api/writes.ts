@@ -28,13 +28,13 @@ export function addWrites(api: Api, { platform }: AppOptions): void {
 
   api.openapi(routes.createBuildRoute, async (c) => {
     const { template, command } = c.req.valid("query");
-    const upload = openArchiveUpload(c.env, c.req.header("content-type"));
+    const upload = openArchiveUpload(c.env);
     try {
       const options = writeOptions(c, c.req.valid("header")[KEY], upload.signal);
       const request = { bytes: upload.bytes, template, command };
       return c.json(await platform.createBuild(c.req.valid("param").app, request, options), 201);
     } finally {
-      await upload.end();
+      upload.end();
     }
   });
 

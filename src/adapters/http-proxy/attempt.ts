@@ -25,7 +25,9 @@ export interface AttemptEnd {
   readonly stale: boolean;
 }
 
-export interface AttemptLimits {
+export interface AttemptOptions extends ForwardOptions {
+  /** True when the connection may serve further requests. */
+  readonly keepAlive: boolean;
   readonly idleTimeoutMs: number;
   readonly halfClosedMs: number;
 }
@@ -40,8 +42,7 @@ const INTERIM_MAX = 32;
 export class Attempt {
   readonly #exchange: NodeExchange;
   readonly #endpoint: Endpoint;
-  readonly #options: ForwardOptions;
-  readonly #limits: AttemptLimits;
+  readonly #options: AttemptOptions;
   readonly #body: Body;
   readonly #watchdog = new Watchdog();
   readonly #end: (end: AttemptEnd) => void;
@@ -55,15 +56,10 @@ export class Attempt {
   #interim = 0;
   #readBefore = 0;
 
-  constructor(
-    exchange: NodeExchange,
-    endpoint: Endpoint,
-    options: ForwardOptions & { readonly limits: AttemptLimits },
-  ) {
+  constructor(exchange: NodeExchange, endpoint: Endpoint, options: AttemptOptions) {
     this.#exchange = exchange;
     this.#endpoint = endpoint;
     this.#options = options;
-    this.#limits = options.limits;
     this.#body = bodyOf(exchange.request);
     let end: (end: AttemptEnd) => void = () => undefined;
     this.result = new Promise((resolve) => {
@@ -104,7 +100,8 @@ export class Attempt {
     upstream.once("response", this.#onResponse);
     upstream.once("upgrade", this.#onUpgrade);
     upstream.path = this.#exchange.target;
-    writeRequestHead(upstream, this.#exchange, this.#body, this.#options);
+    const { addedFields, keepAlive } = this.#options;
+    writeRequestHead(upstream, this.#exchange, { body: this.#body, addedFields, keepAlive });
     this.#watchdog.arm(this.#options.connectTimeoutMs, () => {
       const inTime = `within ${String(this.#options.connectTimeoutMs)} ms`;
       if (upstream.socket === null) this.#fail("timeout", `no connection was free ${inTime}`, true);
@@ -198,7 +195,7 @@ export class Attempt {
       return;
     }
     this.#answer = answer;
-    this.#watchdog.arm(this.#limits.idleTimeoutMs, this.#breakOff);
+    this.#watchdog.arm(this.#options.idleTimeoutMs, this.#breakOff);
     this.#passAnswer(answer);
   };
 
@@ -252,7 +249,7 @@ export class Attempt {
     client: Parameters<typeof tunnel>[0],
     endpoint: Parameters<typeof tunnel>[1],
   ): Promise<void> {
-    const complete = await tunnel(client, endpoint, this.#limits);
+    const complete = await tunnel(client, endpoint, this.#options);
     this.#finish({ kind: "answered", status: 101, complete });
   }
 

@@ -108,7 +108,11 @@ class HttpProxyForwarder implements Forwarder<NodeExchange> {
     options: ForwardOptions,
     agent: Agent,
   ): ReturnType<() => Attempt["result"]> {
-    const attempt = new Attempt(exchange, endpoint, { ...options, limits: this.#limits });
+    const attempt = new Attempt(exchange, endpoint, {
+      ...options,
+      ...this.#limits,
+      keepAlive: agent === this.#pooled,
+    });
     attempt.begin((body) => {
       this.#open(exchange, endpoint, agent, body);
     });

@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
-import type { ForwardOptions } from "@dinp/core";
+import type { AddedFields } from "@dinp/core";
 import { type Fields, requestFields } from "./fields.js";
 import type { NodeExchange } from "./node-exchange.js";
 
@@ -29,16 +29,18 @@ export function hasContent(body: Body): boolean {
 export function writeRequestHead(
   upstream: ClientRequest,
   exchange: NodeExchange,
-  body: Body,
-  options: ForwardOptions,
+  context: { readonly body: Body; readonly addedFields: AddedFields; readonly keepAlive: boolean },
 ): void {
+  const { body, addedFields, keepAlive } = context;
   for (const name of upstream.getHeaderNames()) upstream.removeHeader(name);
-  setFields(upstream, requestFields(exchange.fields, options.addedFields));
+  setFields(upstream, requestFields(exchange.fields, addedFields));
   if (body.kind === "chunked") upstream.setHeader("Transfer-Encoding", "chunked");
   if (body.kind === "sized") upstream.setHeader("Content-Length", body.length);
   if (exchange.upgrade !== null) {
     upstream.setHeader("Connection", "Upgrade");
     upstream.setHeader("Upgrade", "websocket");
+  } else if (!keepAlive) {
+    upstream.setHeader("Connection", "close");
   }
 }
 

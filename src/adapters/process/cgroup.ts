@@ -22,6 +22,8 @@ export interface MemoryController {
   find(instanceId: string, recorded: string | null): MemoryCgroup | null;
   /** Removes what no instance in `keep` owns and no process is in. */
   removeLeftovers(keep: ReadonlySet<string>): void;
+  /** Removes the folder of all when no instance has one any more. */
+  close(): void;
 }
 
 const ROOT = "/sys/fs/cgroup";
@@ -85,6 +87,9 @@ function controllerBelow(version: 1 | 2, parent: string): MemoryController {
         recorded?.endsWith(`/${basename(parent)}/${instanceId}`) === true && existsSync(recorded);
       if (elsewhere) return cgroupAt(version, recorded);
       return existsSync(path) ? cgroupAt(version, path) : null;
+    },
+    close: () => {
+      removeFolder(parent);
     },
     removeLeftovers(keep) {
       for (const entry of readdirSync(parent, { withFileTypes: true }))

@@ -3,10 +3,11 @@ import { chmod, link, mkdir, open, rm, symlink } from "node:fs/promises";
 import { join, posix } from "node:path";
 import {
   DinpError,
+  layerFormat,
   limits,
+  readImage as readCoreImage,
   type Archive,
   type ArchiveEntry,
-  type ArchiveFormat,
   type ByteStream,
   type Descriptor,
   type ImageRef,
@@ -17,19 +18,13 @@ import type { UnpackImage } from "./image-store.js";
 export interface ImageUnpackerOptions {
   readonly registry: Registry;
   readonly archive: Archive;
-  /** Finds an image's layers, lowest first. Default: reads an OCI or Docker image manifest. */
+  /** Finds an image's layers, lowest first. Default: core's `readImage`. */
   readonly readImage?: (
     registry: Registry,
     image: ImageRef,
     options: { readonly signal: AbortSignal },
   ) => Promise<{ readonly layers: readonly Descriptor[] }>;
 }
-
-const formats: Readonly<Record<string, ArchiveFormat>> = Object.freeze({
-  "application/vnd.oci.image.layer.v1.tar": "tar",
-  "application/vnd.oci.image.layer.v1.tar+gzip": "tar.gz",
-  "application/vnd.docker.image.rootfs.diff.tar.gzip": "tar.gz",
-});
 
 /**
  * Makes the function that unpacks images for the process runtime: only what a layer has below `app/`, later layers over earlier
@@ -38,14 +33,14 @@ const formats: Readonly<Record<string, ArchiveFormat>> = Object.freeze({
  * so that the registry can check its digest.
  */
 export function createImageUnpacker(options: ImageUnpackerOptions): UnpackImage {
-  const { registry, archive, readImage = readImageManifest } = options;
+  const { registry, archive, readImage = readCoreImage } = options;
   return async (image, targetDir, signal) => {
     const { layers } = await readImage(registry, image, { signal });
     const tree = new AppTree(targetDir);
     let entriesLeft = limits.imageFilesMax;
     for (const layer of layers) {
-      const format = formats[layer.mediaType];
-      if (format === undefined)
+      const format = layerFormat(layer.mediaType);
+      if (format === null)
         throw invalidImage(image, `has a layer of type ${JSON.stringify(layer.mediaType)}`);
       const blob = new WholeBlob(registry.readBlob(image.repository, layer.digest, { signal }));
       const bounds = { maxBytes: limits.imageBytesMax, maxEntries: entriesLeft, signal };
@@ -210,35 +205,6 @@ function innerTarget(entry: ArchiveEntry, path: string): string {
   if (target === "" || target.includes("\0") || (resolved !== "app" && !resolved.startsWith("app/")))
     throw refused(entry, `links to ${JSON.stringify(target)}, outside of the app's folder`);
   return target.startsWith("/") ? posix.relative(parent, resolved) || "." : target;
-}
-
-async function readImageManifest(
-  registry: Registry,
-  image: ImageRef,
-  options: { readonly signal: AbortSignal },
-): Promise<{ readonly layers: readonly Descriptor[] }> {
-  const manifest = await registry.readManifest(image.repository, image.digest, options);
-  const layers = layersOf(new TextDecoder().decode(manifest.bytes));
-  if (layers === null) throw invalidImage(image, "has no readable list of layers in its manifest");
-  return { layers };
-}
-
-function layersOf(json: string): readonly Descriptor[] | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null || !("layers" in value)) return null;
-  const { layers } = value;
-  return Array.isArray(layers) && layers.every(isDescriptor) ? layers : null;
-}
-
-function isDescriptor(value: unknown): value is Descriptor {
-  if (typeof value !== "object" || value === null) return false;
-  const { mediaType, digest, size } = { mediaType: null, digest: null, size: null, ...value };
-  return typeof mediaType === "string" && typeof digest === "string" && typeof size === "number";
 }
 
 function refused(entry: ArchiveEntry, what: string): DinpError {

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
 import {
@@ -310,7 +309,7 @@ export class Instance {
       }),
       code: end.code,
       signal: end.signal,
-      logTail: await this.#logTail(),
+      logTail: this.facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS),
     });
     await swept;
     await this.#removeCgroup();
@@ -327,10 +326,6 @@ export class Instance {
         error: messageOf(error),
       });
     });
-  }
-
-  async #logTail(): Promise<readonly string[]> {
-    return this.facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS).catch(() => []);
   }
 
   #ranOutOfMemory(end: ChildEnd): boolean {
@@ -393,7 +388,6 @@ export class Instance {
 /** Makes an instance's end durable. */
 export async function writeExit(dir: string, exit: InstanceExit): Promise<void> {
   await writeDurably(join(dir, "exit.json"), exit);
-  await rm(join(dir, "process.json"), { force: true });
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {
@@ -408,7 +402,7 @@ interface Deferred {
 
 function deferred(): Deferred {
   let resolve = (): void => undefined;
-  let reject = (_: unknown): void => undefined;
+  let reject: (error: unknown) => void = () => undefined;
   const promise = new Promise<void>((onDone, onError) => {
     resolve = onDone;
     reject = onError;

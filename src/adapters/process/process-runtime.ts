@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readdir } from "node:fs/promises";
 import type { Server } from "node:net";
 import { availableParallelism, totalmem } from "node:os";
@@ -73,6 +74,8 @@ class PlainProcessRuntime implements ProcessRuntime {
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
+    // Every instance that is being stopped waits with it.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -85,7 +88,7 @@ class PlainProcessRuntime implements ProcessRuntime {
       await opening;
     } catch (error) {
       // After a failure it may be opened again.
-      if (this.#state === "opening") this.#state = "new";
+      this.#state = "new";
       throw asUnavailable(`Cannot open the runtime in ${this.#options.dataDir}`, error);
     }
   }
@@ -257,6 +260,7 @@ class PlainProcessRuntime implements ProcessRuntime {
     await this.#upkeep;
     await this.#queue.allIdle();
     await this.#opened?.images.close();
+    this.#opened?.cgroups?.close();
     if (this.#opened !== null) await closeServer(this.#opened.lock);
   }
 

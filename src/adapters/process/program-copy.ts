@@ -52,7 +52,12 @@ export async function offerModule(file: string, targetDir: string): Promise<stri
   const pending = [entry];
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
     if (texts.has(path) || texts.size >= MODULE_FILES_MAX) continue;
-    const text = await readFile(path, "utf8");
+    const text = await readFile(path, "utf8").catch((error: unknown) => {
+      if (path === entry) throw error;
+      return null;
+    });
+    // Text that only looks like an import.
+    if (text === null) continue;
     texts.set(path, text);
     for (const specifier of relativeImports(text)) pending.push(resolve(dirname(path), specifier));
   }

@@ -65,7 +65,7 @@ async function restoreInstance(
           code: null,
           signal: null,
           message: found.why,
-          logTail: await facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS).catch(() => []),
+          logTail: facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS),
         } as const);
   const ended = new Instance(context.instance, facts, exit);
   if (found.kind === "lost") await writeExit(dir, exit);

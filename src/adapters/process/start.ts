@@ -60,7 +60,8 @@ export async function startInstance(
   const { dir, appDir } = places;
   let cgroup: MemoryCgroup | null = null;
   try {
-    await writeIntent(dir, { spec, intendedAt: clock.now() });
+    const startedAt = clock.now();
+    await writeIntent(dir, { spec, intendedAt: startedAt });
     const uid = context.uidOf(spec.port);
     const output = await makePlaces(dir, uid);
     try {
@@ -72,7 +73,7 @@ export async function startInstance(
         image,
         port,
         memoryMb,
-        startedAt: clock.now(),
+        startedAt,
         dir,
         log: context.logIn(dir),
         cgroup: memory,

@@ -1,5 +1,9 @@
+import { matchesGlob, parseGlob, type GlobToken } from "./glob.js";
+
 interface Rule {
-  readonly expression: RegExp;
+  readonly glob: readonly GlobToken[];
+  /** Whether the pattern is for a name anywhere, not for a path from the root. */
+  readonly matchesName: boolean;
   readonly ignores: boolean;
   readonly directoriesOnly: boolean;
 }
@@ -29,10 +33,11 @@ export class IgnoreRules {
 
   /** `path` is relative to the root, with `/` between its names. */
   ignores(path: string, isDirectory: boolean): boolean {
+    const name = path.slice(path.lastIndexOf("/") + 1);
     let ignored = false;
     for (const rule of this.#rules) {
       if (rule.ignores === ignored || (rule.directoriesOnly && !isDirectory)) continue;
-      if (rule.expression.test(path)) ignored = rule.ignores;
+      if (matchesGlob(rule.glob, rule.matchesName ? name : path)) ignored = rule.ignores;
     }
     return ignored;
   }
@@ -45,27 +50,8 @@ function parseLine(line: string): Rule | null {
   if (!ignores) pattern = pattern.slice(1);
   const directoriesOnly = pattern.endsWith("/");
   if (directoriesOnly) pattern = pattern.slice(0, -1);
-  const anchored = pattern.includes("/");
+  const matchesName = !pattern.includes("/");
   if (pattern.startsWith("/")) pattern = pattern.slice(1);
   if (pattern === "") return null;
-  const expression = new RegExp(`^${anchored ? "" : "(?:.*/)?"}${translate(pattern)}$`, "su");
-  return { expression, ignores, directoriesOnly };
-}
-
-function translate(pattern: string): string {
-  let expression = "";
-  // Runs of stars are one: a pattern of many would make the expression backtrack for ever.
-  const tokens = pattern.matchAll(/\*\*\/(?:\*\*\/)*|\*+|\?|\\.|[^*?\\]|\\/gsu);
-  for (const [token] of tokens) {
-    if (token.startsWith("**/")) expression += "(?:.*/)?";
-    else if (token.startsWith("**")) expression += ".*";
-    else if (token === "*") expression += "[^/]*";
-    else if (token === "?") expression += "[^/]";
-    else expression += escape(token.length > 1 && token.startsWith("\\") ? token.slice(1) : token);
-  }
-  return expression;
-}
-
-function escape(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/gu, "\\$&");
+  return { glob: parseGlob(pattern), matchesName, ignores, directoriesOnly };
 }

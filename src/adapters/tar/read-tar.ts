@@ -27,17 +27,18 @@ export async function* readTar(
   const raw = options.format === "tar.gz" ? gunzip(meter.compressed(source)) : source;
   const extract = createExtract(PARSER_OPTIONS);
   const pumping = pump(meter.unpacked(raw), extract);
+  const asRefusal = (error: unknown): unknown => source.failure?.error ?? refusal(error, meter);
   try {
     for await (const entry of { [Symbol.asyncIterator]: () => entriesOf(extract) }) {
       meter.enter(entry.header);
-      const content = new EntryContent(entry, meter.name);
+      const content = new EntryContent(entry, asRefusal);
       yield { ...headOf(entry.header), content };
       await content.drain();
     }
     await pumping;
     meter.assertComplete();
   } catch (error) {
-    throw source.failure === null ? refusal(error, meter) : source.failure.error;
+    throw asRefusal(error);
   } finally {
     source.stop();
     extract.destroy();
@@ -91,12 +92,12 @@ async function* gunzip(bytes: ByteStream): AsyncGenerator<Uint8Array, void, unde
 /** One entry's bytes. Leaving it early is allowed: `drain` reads the rest, and the parser lives on. */
 class EntryContent implements AsyncIterable<Uint8Array> {
   readonly #chunks: AsyncIterator<unknown>;
-  readonly #name: string;
+  readonly #asRefusal: (error: unknown) => unknown;
   #left: number;
 
-  constructor(entry: Entry, name: string) {
+  constructor(entry: Entry, asRefusal: (error: unknown) => unknown) {
     this.#chunks = entry[Symbol.asyncIterator]();
-    this.#name = name;
+    this.#asRefusal = asRefusal;
     this.#left = entry.header.type === "directory" ? 0 : entry.header.size;
   }
 
@@ -110,11 +111,14 @@ class EntryContent implements AsyncIterable<Uint8Array> {
 
   async #next(): Promise<Uint8Array | null> {
     if (this.#left === 0) return null;
-    const chunk = await this.#chunks.next();
-    if (chunk.done === true || !(chunk.value instanceof Uint8Array))
-      throw new Error(`Unexpected end of data in ${this.#name}`);
-    this.#left -= chunk.value.length;
-    return chunk.value;
+    try {
+      const chunk = await this.#chunks.next();
+      if (!(chunk.value instanceof Uint8Array)) throw new Error("Unexpected end of data");
+      this.#left -= chunk.value.length;
+      return chunk.value;
+    } catch (error) {
+      throw this.#asRefusal(error);
+    }
   }
 }
 

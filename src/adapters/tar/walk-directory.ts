@@ -36,7 +36,6 @@ export async function walkDirectory(
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
     if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "Packing the folder was aborted.");
     const entry = await describe(dir, path);
-    if (rules.ignores(path, entry.type === "directory")) continue;
     if (entries.push(entry) > limits.imageFilesMax) throw tooMany(dir);
     if (entry.type === "directory") pending.push(...(await namesOf(dir, path, rules)).reverse());
   }

@@ -1,22 +1,33 @@
 import { DinpError, type JsonValue } from "@dinp/core";
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from "yaml";
+import { findExcess } from "./nesting.js";
 
 /** The most text that {@link parseYaml} reads, in UTF-8 bytes. */
 export const yamlBytesMax = 64 * 1024;
 
 const ALIASES_MAX = 100;
-const DEPTH_MAX = 64;
+const TOKENS_MAX = 20_000;
+/** As {@link findExcess} counts: 64 levels at least. */
+const DEPTH_MAX = 192;
 
 /**
  * Parses one YAML 1.2 document (core schema) to a JSON value; empty text gives null.
  *
- * No custom tags, at most 64 KiB, 64 levels and 100 resolved aliases; map keys are scalars, a key given twice is an
+ * No custom tags, at most 64 KiB, 20,000 tokens, 64 levels (more where a level is short) and 100
+ * resolved aliases; map keys are scalars, a key given twice is an
  * error. A number or boolean that is not written in its canonical form stays text, so that `1.10`, `007` or `True` keep
  * what was written. Errors: `DINP_INVALID`, with line and column where there is one.
  */
 export function parseYaml(text: string): JsonValue {
   if (Buffer.byteLength(text) > yamlBytesMax) {
     throw invalid(`is larger than ${String(yamlBytesMax)} bytes`);
+  }
+  const excess = findExcess(text, { tokensMax: TOKENS_MAX, depthMax: DEPTH_MAX });
+  if (excess !== null) {
+    const line = text.slice(0, excess.offset).split("\n").length;
+    throw invalid(
+      `${excess.what === "depth" ? "is nested too deeply" : "has too many parts"} (at line ${String(line)})`,
+    );
   }
   const lines = new LineCounter();
   try {
@@ -25,7 +36,7 @@ export function parseYaml(text: string): JsonValue {
       schema: "core",
       version: "1.2",
       strict: true,
-      uniqueKeys: true,
+      uniqueKeys: false,
       merge: false,
       prettyErrors: false,
     });
@@ -40,7 +51,6 @@ export function parseYaml(text: string): JsonValue {
     throw invalid("holds a value that is not text, a number, true, false, a list or a map");
   } catch (error) {
     if (error instanceof DinpError) throw error;
-    if (error instanceof RangeError) throw invalid("is nested too deeply", error);
     throw invalid(`cannot be read: ${error instanceof Error ? firstLine(error.message) : "unknown"}`, error);
   }
 }
@@ -52,20 +62,21 @@ function prepare(document: Document.Parsed, lines: LineCounter): void {
     return `line ${String(line)}, column ${String(col)}`;
   };
   visit(document, {
-    Map(_, node, path) {
-      if (path.length > 2 * DEPTH_MAX) throw invalid(`is nested too deeply at ${at(node.range)}`);
-      const keys = node.items.map(({ key }) => (isScalar(key) ? (key.source ?? String(key.value)) : null));
-      const twice = keys.findIndex((key, index) => key !== null && keys.indexOf(key) !== index);
-      const key = node.items[twice]?.key;
-      if (isScalar(key)) throw invalid(`has a key for the second time at ${at(key.range)}`);
+    Map(_, node) {
+      // The parser's own check compares each key with all others, which takes seconds for thousands of keys.
+      const seen = new Set<string>();
+      for (const { key } of node.items) {
+        if (!isScalar(key)) continue;
+        const text = key.source ?? String(key.value);
+        if (seen.has(text))
+          throw invalid(`has the key ${quote(text)} for the second time at ${at(key.range)}`);
+        seen.add(text);
+      }
     },
     Pair(_, pair) {
       if (isMap(pair.key) || isSeq(pair.key))
         throw invalid(`has a key that is not text at ${at(pair.key.range)}`);
       if (isScalar(pair.key)) pair.key.value = pair.key.source ?? String(pair.key.value);
-    },
-    Seq(_, node, path) {
-      if (path.length > 2 * DEPTH_MAX) throw invalid(`is nested too deeply at ${at(node.range)}`);
     },
     Scalar(key, node) {
       if (key === "key" || node.source === undefined) return;
@@ -87,6 +98,10 @@ function isJson(value: unknown): value is JsonValue {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (!Array.isArray(value) && prototype !== Object.prototype) return false;
   return Object.values(value).every(isJson);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
 }
 
 function firstLine(message: string): string {

@@ -18,6 +18,7 @@ import {
   nextProbeAt,
   type ProbeState,
 } from "../probing/probe-state.js";
+import { childController } from "./abort.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -257,20 +258,15 @@ export class AgentInstance {
   async #probeUntilNews(assignment: Assignment, signal: AbortSignal): Promise<void> {
     const { clock } = this.#context;
     const { check } = assignment.release;
-    const round = new AbortController();
+    const { controller: round, detach } = childController(signal);
     const news = async (inner: AbortSignal): Promise<void> => {
       await this.#news.wait(clock, null, inner);
       round.abort();
     };
-    const abort = (): void => {
-      round.abort();
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
     try {
       await runTogether([news, (inner) => this.#probeOn(check, inner)], round.signal);
     } finally {
-      signal.removeEventListener("abort", abort);
+      detach();
     }
   }
 

@@ -5,6 +5,7 @@ import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Lease } from "../ports/state-store.js";
 import type { LogLine } from "../ports/runtime.js";
 import type { Clock, Logger } from "../ports/system.js";
+import { childController } from "./abort.js";
 import type { StateFollower } from "./state-follower.js";
 import { Backoff, runTogether } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -53,7 +54,11 @@ export class AgentLink {
   async run(signal: AbortSignal): Promise<void> {
     const running = new Set<Promise<void>>();
     for await (const session of this.#options.link.accept({ signal })) {
-      const served = this.#serve(session, signal).finally(() => running.delete(served));
+      const { controller, detach } = childController(signal);
+      const served = this.#serve(session, controller.signal).finally(() => {
+        detach();
+        running.delete(served);
+      });
       running.add(served);
     }
     await Promise.all(running);

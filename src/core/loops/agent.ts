@@ -4,6 +4,7 @@ import type { AgentHello, ControlLink, ServerMessage, ServerSession } from "../p
 import type { Prober } from "../ports/prober.js";
 import type { Runtime } from "../ports/runtime.js";
 import type { Clock, LocalState, Logger, Random } from "../ports/system.js";
+import { childController, onAbort } from "./abort.js";
 import { AgentInstance, type InstanceContext } from "./agent-instance.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
@@ -53,7 +54,11 @@ export class Agent {
   async run(signal: AbortSignal): Promise<void> {
     await this.#recall();
     this.#spawn = (instance) => {
-      const run = instance.run(signal).finally(() => this.#runs.delete(run));
+      const { controller, detach } = childController(signal);
+      const run = instance.run(controller.signal).finally(() => {
+        detach();
+        this.#runs.delete(run);
+      });
       this.#runs.add(run);
     };
     await this.#findInstances(signal);
@@ -117,20 +122,15 @@ export class Agent {
   /** Takes over what an earlier run left. A runtime that cannot tell is asked until it can: it has not said "none". */
   async #findInstances(signal: AbortSignal): Promise<void> {
     const { runtime, clock, logger } = this.#options;
-    const done = new AbortController();
-    const stop = (): void => {
-      done.abort();
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
+    const { controller: done, detach } = childController(signal);
     const step = async (inner: AbortSignal): Promise<void> => {
       for (const found of await runtime.list({ signal: inner })) {
         if (!this.#instances.has(found.instanceId)) this.#keep(AgentInstance.found(this.#context(), found));
       }
-      stop();
+      done.abort();
     };
     await repeatUntilAborted("finding instances", step, { clock, logger, signal: done.signal });
-    signal.removeEventListener("abort", stop);
+    detach();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -161,25 +161,20 @@ export class Agent {
       logs: (request) => logs(request.instanceId, request),
       signal,
     });
-    const close = (): void => {
+    const detach = onAbort(signal, () => {
       void session.close();
-    };
-    signal.addEventListener("abort", close, { once: true });
+    });
     try {
       await this.#serve(session, signal);
     } finally {
-      signal.removeEventListener("abort", close);
+      detach();
       await session.close();
     }
   }
 
   /** The first message names all placements; only then is it known which instances have none. */
   async #serve(session: ServerSession, signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    const stop = (): void => {
-      over.abort();
-    };
-    signal.addEventListener("abort", stop, { once: true });
+    const { controller: over, detach } = childController(signal);
     let reporting: Promise<void> | null = null;
     try {
       for await (const message of session.messages()) {
@@ -190,8 +185,8 @@ export class Agent {
         });
       }
     } finally {
-      signal.removeEventListener("abort", stop);
-      stop();
+      detach();
+      over.abort();
       await reporting;
     }
     if (!signal.aborted)

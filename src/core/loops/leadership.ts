@@ -1,6 +1,7 @@
 import { isDinpError, messageOf } from "../model/errors.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger } from "../ports/system.js";
+import { childController, onAbort } from "./abort.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 
 export interface LeadershipOptions {
@@ -82,11 +83,11 @@ async function hold(
       else await sleepQuietly(clock, left, inner);
     }
   };
-  const end = new AbortController();
+  const { controller: end, detach } = childController(signal);
   const stop = (): void => {
     end.abort();
   };
-  over.signal.addEventListener("abort", stop, { once: true });
+  onAbort(over.signal, stop);
   const working = async (inner: AbortSignal): Promise<void> => {
     try {
       await work(lease, inner);
@@ -94,10 +95,9 @@ async function hold(
       stop();
     }
   };
-  signal.addEventListener("abort", stop, { once: true });
   try {
     await runTogether([renew, expire, working], end.signal);
   } finally {
-    signal.removeEventListener("abort", stop);
+    detach();
   }
 }

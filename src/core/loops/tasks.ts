@@ -1,5 +1,6 @@
 import { isDinpError, messageOf } from "../model/errors.js";
 import type { Clock, Logger } from "../ports/system.js";
+import { childController } from "./abort.js";
 
 /**
  * Runs tasks side by side until all have ended. When one fails the others' signal aborts, and after they have ended
@@ -9,23 +10,18 @@ export async function runTogether(
   tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
   signal: AbortSignal,
 ): Promise<void> {
-  const group = new AbortController();
-  const abort = (): void => {
-    group.abort();
-  };
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
+  const { controller: group, detach } = childController(signal);
   const failures: unknown[] = [];
   const guarded = tasks.map(async (task) => {
     try {
       await task(group.signal);
     } catch (error) {
       failures.push(error);
-      abort();
+      group.abort();
     }
   });
   await Promise.all(guarded);
-  signal.removeEventListener("abort", abort);
+  detach();
   const [first] = failures.filter((failure) => !isDinpError(failure, "DINP_ABORTED"));
   if (first !== undefined) throw first;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../ports/system.js";
+import { onAbort } from "./abort.js";
 
 /** A latch between the one who has news and the one who waits for it: any number of wakes make one awakening. */
 export class Wakeup {
@@ -16,11 +17,11 @@ export class Wakeup {
       const timer = new AbortController();
       const { promise, resolve } = withResolver();
       this.#resolve = resolve;
-      signal.addEventListener("abort", resolve, { once: true });
+      const detach = onAbort(signal, resolve);
       if (ms !== null) clock.sleep(Math.max(0, ms), { signal: timer.signal }).then(resolve, () => undefined);
       await promise;
       this.#resolve = null;
-      signal.removeEventListener("abort", resolve);
+      detach();
       timer.abort();
     }
     this.#set = false;

@@ -107,7 +107,7 @@ async function findApplied<T>(
 /** The record of an event: its text made harmless, its id in the order of time. */
 export function toRecord(context: PlatformContext, event: NewEvent, actor: string, now: number): EventRecord {
   return {
-    id: newTimeId(context.random, now, "evt"),
+    id: newTimeId(context.random, context.eventTimes.next(now), "evt"),
     at: now,
     type: event.type,
     appId: event.app?.id ?? null,

@@ -1,4 +1,4 @@
-import { isDinpError } from "../model/errors.js";
+import { DinpError, isDinpError } from "../model/errors.js";
 import type { Kind } from "../model/kinds.js";
 import type { RecordChange, StateStore } from "../ports/state-store.js";
 
@@ -13,7 +13,7 @@ export async function currentRevision(store: StateStore, signal: AbortSignal): P
 
 /**
  * Every change of the kinds after `after`, in order. After a gap it says `missed` (read again what you follow) and goes
- * on from the present. Ends without an error when the signal aborts.
+ * on from the present. Ends without an error when the signal aborts; `DINP_CLOSED` when the store is closed.
  */
 export async function* watchChanges(
   store: StateStore,
@@ -32,7 +32,10 @@ export async function* watchChanges(
       revision = event.revision;
       for (const change of event.changes) yield { type: "change", change };
     }
-    if (!isReset) return;
+    if (!isReset) {
+      if (signal.aborted) return;
+      throw new DinpError("DINP_CLOSED", "The store was closed.");
+    }
     revision = await currentRevision(store, signal);
     yield { type: "missed" };
   }

@@ -1,7 +1,14 @@
 import type { LogLine } from "../ports/runtime.js";
 import { deleteApp, getApp, listApps, scaleApp, setDesired } from "./apps.js";
 import { Builds, type BuildRequest } from "./builds.js";
-import type { Caller, PlatformContext, PlatformOptions, ReadOptions, WriteOptions } from "./context.js";
+import {
+  EventTimes,
+  type Caller,
+  type PlatformContext,
+  type PlatformOptions,
+  type ReadOptions,
+  type WriteOptions,
+} from "./context.js";
 import { addDomain, listDomains, removeDomain } from "./domains.js";
 import { changeEnv, getEnv } from "./env.js";
 import { followEvents, listEvents } from "./events.js";
@@ -106,6 +113,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     buildTimeoutMs: 1_800_000,
     deletionBudget: { count: 5, share: 0.2 },
     ...options,
+    eventTimes: new EventTimes(),
   });
   const builds = new Builds(context);
   return {

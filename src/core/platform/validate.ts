@@ -76,7 +76,7 @@ function parseDomainHost(given: string): string {
 }
 
 function parseDomainPath(given: string): string {
-  const path = given.length > 1 && given.endsWith("/") ? given.slice(0, -1) : given;
+  const path = /[^/]\/$/.test(given) ? given.slice(0, -1) : given;
   const isPlain = PATH.test(path) && !path.split("/").some((part) => part === "." || part === "..");
   if (path === "/" || isPlain) return path;
   throw invalid(

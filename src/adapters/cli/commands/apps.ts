@@ -16,6 +16,7 @@ import {
   shortId,
   toJson,
 } from "../text.js";
+import { tally } from "../wait-guards.js";
 import { appArgument, flagsOf, withRead, type ReadFlags, type Registration } from "./registry.js";
 
 const stateColors: Readonly<Record<AppState, Color>> = {
@@ -90,7 +91,7 @@ function renderApp(context: Context, app: AppDetail): string[] {
   const advice = adviceFor(app);
   const width = Math.max(0, ...advice.map(([command]) => command.length));
   return [
-    `${paint("bold", app.name)} is ${paint(stateColors[app.state], app.state)}: ${String(app.ready)} of ${count(app.instances, "instance")} ready`,
+    `${paint("bold", app.name)} is ${paint(stateColors[app.state], app.state)}${isWanted(app) ? `: ${tally(app.ready, app.instances)}` : ""}`,
     "",
     ...app.urls.map((url, index) => field(index === 0 ? "URL" : "", url)),
     field("release", app.release === null ? "none yet" : releaseLine(app)),
@@ -105,6 +106,11 @@ function renderApp(context: Context, app: AppDetail): string[] {
     ...(advice.length === 0 ? [] : ["", "What to do"]),
     ...advice.map(([command, effect]) => `  ${pad(command, width)}  ${effect}`),
   ];
+}
+
+/** False for apps that nobody expects an answer of. */
+function isWanted(app: AppDetail): boolean {
+  return app.desired === "running" && app.state !== "empty" && app.state !== "deleting" && app.instances > 0;
 }
 
 function field(name: string, value: string): string {
@@ -146,7 +152,7 @@ function problemsSection(context: Context, app: AppDetail, now: number): string[
   const { paint } = context.out;
   const lines = app.notices.map((notice) => `  ${paint("yellow", printable(notice))}`);
   const { rollout, lastCrash } = app;
-  if (lastCrash !== null) {
+  if (lastCrash !== null && !app.notices.some((notice) => notice.includes(lastCrash.reason))) {
     const failures = count(lastCrash.failures, "failure");
     const when = formatAgo(lastCrash.at, now);
     const since = lastCrash.failures === 1 ? when : `in a row, the last ${when}`;

@@ -78,7 +78,7 @@ async function list(context: Context, app: string, flags: ReadFlags): Promise<vo
     { header: "RELEASE", align: "right" },
     { header: "" },
     { header: "ROLLOUT" },
-    { header: "MADE" },
+    { header: "CREATED" },
     { header: "BY" },
     { header: "IMAGE" },
     { header: "MEMORY", align: "right" },

@@ -6,7 +6,9 @@ import { CliError, exitCodes, usageError } from "../exit-codes.js";
 import { readLine } from "../input.js";
 import { parseInteger } from "../parse.js";
 import { count } from "../text.js";
-import { awaitAnswer, awaitApp, awaitGone, awaitOffRouter, startWaiting, tally } from "../waiting.js";
+import { awaitAnswer, awaitOffRouter } from "../await-answer.js";
+import { startWaiting, tally } from "../wait-guards.js";
+import { awaitApp, awaitGone } from "../waiting.js";
 import {
   appArgument,
   defaultTimeoutMs,

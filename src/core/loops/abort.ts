@@ -1,0 +1,44 @@
+const callbacks = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `callback` once when the signal aborts, at once when it has; returns the function that takes it back.
+ * Any number of callers share one listener on the signal: runtimes warn of a leak from the eleventh on.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback();
+    return () => undefined;
+  }
+  const own = (): void => {
+    callback();
+  };
+  const known = callbacks.get(signal);
+  if (known === undefined) {
+    const first = new Set([own]);
+    callbacks.set(signal, first);
+    signal.addEventListener(
+      "abort",
+      () => {
+        callbacks.delete(signal);
+        for (const each of first) each();
+        first.clear();
+      },
+      { once: true },
+    );
+  } else known.add(own);
+  return () => {
+    callbacks.get(signal)?.delete(own);
+  };
+}
+
+/** A controller that aborts with the signal, for one of many parts; `detach` ends the bond. */
+export function childController(signal: AbortSignal): {
+  readonly controller: AbortController;
+  readonly detach: () => void;
+} {
+  const controller = new AbortController();
+  const detach = onAbort(signal, () => {
+    controller.abort();
+  });
+  return { controller, detach };
+}

@@ -1,0 +1,79 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { createHttpProber } from "@dinp/core/http";
+import { build } from "esbuild";
+import { describe, expect, it } from "vitest";
+import { proberSuite } from "../../src/core/testing/prober-suite.js";
+
+const check = { type: "http", path: "/", statusMin: 200, statusMax: 499 } as const;
+
+describe("createHttpProber", () => {
+  it.each(proberSuite({ create: () => createHttpProber() }))("$name", ({ run }) => run());
+
+  it("says unknown when its turn does not come, and takes its turn when it does", async () => {
+    const server = createServer((socket) => {
+      socket.resume();
+      socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = address !== null && typeof address !== "string" ? address.port : 0;
+    const prober = createHttpProber({ maxConcurrent: 1 });
+    const { signal } = new AbortController();
+    const probe = (timeoutMs: number, type: "http" | "tcp" = "http") =>
+      prober.probe({ host: "127.0.0.1", port, check: { ...check, type } }, { timeoutMs, signal });
+    const [first, second, third] = await Promise.all([probe(300), probe(50), probe(1_000, "tcp")]);
+    expect(first.outcome).toBe("failure");
+    expect(second).toMatchObject({ outcome: "unknown" });
+    expect(third.outcome).toBe("success");
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it("says unknown, not failure, when its own process stood still past the time-out", async () => {
+    const server = createServer((socket) => {
+      socket.resume();
+      socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = address !== null && typeof address !== "string" ? address.port : 0;
+    const { signal } = new AbortController();
+    const probing = createHttpProber().probe({ host: "127.0.0.1", port, check }, { timeoutMs: 50, signal });
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const end = performance.now() + 600;
+    while (performance.now() < end);
+    expect(await probing).toMatchObject({ outcome: "unknown" });
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it("says unknown when the process has no file descriptor left", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "dinp-prober-"));
+    const program = join(folder, "probe.mjs");
+    await build({
+      stdin: {
+        contents: `
+          import { openSync } from "node:fs";
+          import { createHttpProber } from "@dinp/core/http";
+          const prober = createHttpProber();
+          const { signal } = new AbortController();
+          try { for (;;) openSync("/dev/null", "r"); } catch {}
+          const check = ${JSON.stringify(check)};
+          const result = await prober.probe({ host: "127.0.0.1", port: 1, check }, { timeoutMs: 1000, signal });
+          process.stdout.write(JSON.stringify(result));`,
+        resolveDir: process.cwd(),
+      },
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outfile: program,
+      logLevel: "silent",
+    });
+    const { stdout } = await promisify(execFile)("sh", ["-c", `ulimit -n 64; exec node ${program}`]);
+    expect(stdout).toMatch(/"outcome":"unknown","reason":"[^"]*EMFILE/);
+    await rm(folder, { recursive: true });
+  });
+});

@@ -1,0 +1,230 @@
+import {
+  createRouteFollower,
+  DinpError,
+  type Logger,
+  type Route,
+  type RouteFollower,
+  type RouterAcknowledgement,
+  type RouteTable,
+  type RouteTableSnapshot,
+  type RouteTableVersion,
+} from "@dinp/core";
+import { createMemoryRouteTable } from "@dinp/core/memory";
+import { createPinoLogger, createSystemClock, createSystemRandom } from "@dinp/core/system";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { route } from "./records.js";
+
+const logger: Logger = createPinoLogger({ level: "silent" });
+
+/** A real table behind a line that can be cut, or bent to another table. */
+class Line implements RouteTable {
+  table = createMemoryRouteTable({ random: createSystemRandom() });
+  cut = false;
+  /** What a reader sees instead of the table's snapshot. */
+  glass: (() => RouteTableSnapshot) | null = null;
+  #cutter = new AbortController();
+  inFlight = 0;
+  inFlightMax = 0;
+  acknowledged: RouterAcknowledgement[] = [];
+
+  /** From now on the line leads to another table. */
+  bend(table: RouteTable): void {
+    this.table = table;
+    this.breakWatches();
+  }
+
+  breakWatches(): void {
+    this.#cutter.abort();
+    this.#cutter = new AbortController();
+  }
+
+  #check(): void {
+    if (this.cut) throw new DinpError("DINP_UNAVAILABLE", "the line is cut", { retryable: true });
+  }
+
+  async snapshot(): Promise<RouteTableSnapshot> {
+    this.#check();
+    return this.glass?.() ?? this.table.snapshot();
+  }
+
+  apply(...args: Parameters<RouteTable["apply"]>): Promise<RouteTableVersion> {
+    return this.table.apply(...args);
+  }
+
+  async *watch({ after, signal }: Parameters<RouteTable["watch"]>[0]): ReturnType<RouteTable["watch"]> {
+    this.#check();
+    yield* this.table.watch({ after, signal: AbortSignal.any([signal, this.#cutter.signal]) });
+    this.#check();
+  }
+
+  async acknowledge(acknowledgement: RouterAcknowledgement): Promise<void> {
+    this.#check();
+    this.inFlight += 1;
+    this.inFlightMax = Math.max(this.inFlightMax, this.inFlight);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await this.table.acknowledge(acknowledgement);
+    this.acknowledged.push(acknowledgement);
+    this.inFlight -= 1;
+  }
+
+  acknowledgements(): ReturnType<RouteTable["acknowledgements"]> {
+    return this.table.acknowledgements();
+  }
+
+  watchAcknowledgements(
+    ...args: Parameters<RouteTable["watchAcknowledgements"]>
+  ): ReturnType<RouteTable["watchAcknowledgements"]> {
+    return this.table.watchAcknowledgements(...args);
+  }
+
+  close(): Promise<void> {
+    return this.table.close();
+  }
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`${what} did not come within 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+describe("RouteFollower", () => {
+  let line: Line;
+  let follower: RouteFollower;
+  let stop: AbortController;
+  let running: Promise<void>;
+
+  beforeEach(() => {
+    line = new Line();
+    follower = createRouteFollower({ table: line, routerId: "r-1", clock: createSystemClock(), logger });
+    stop = new AbortController();
+    running = follower.run(stop.signal);
+  });
+
+  afterEach(async () => {
+    stop.abort();
+    await running;
+    await line.close();
+  });
+
+  async function put(...routes: Route[]): Promise<RouteTableVersion> {
+    const { version } = await line.table.snapshot();
+    return line.apply(
+      routes.map((each) => ({ op: "put", route: each })),
+      { epoch: Math.max(1, version.epoch), ifVersion: version },
+    );
+  }
+
+  const at = (version: RouteTableVersion): Promise<void> =>
+    until(
+      () => JSON.stringify(follower.version()) === JSON.stringify(version),
+      `version ${String(version.revision)}`,
+    );
+  const last = (): RouterAcknowledgement | undefined => line.acknowledged.at(-1);
+
+  it("is ready with the first table and follows every change", async () => {
+    await follower.whenReady(stop.signal);
+    expect(follower.ready()).toBe(true);
+    await at(await put(route("a.test", "/")));
+    await at(await put(route("b.test", "/", ["i-2"])));
+    expect(follower.index().find("b.test", "/x")?.endpoints[0]?.instanceId).toBe("i-2");
+    await until(() => last()?.version.revision === 2, "the acknowledgement");
+    expect(last()).toMatchObject({ routerId: "r-1", busy: [] });
+  });
+
+  it("acknowledges many changes with few messages, one at a time, the newest at the end", async () => {
+    await follower.whenReady(stop.signal);
+    let version = await put(route("a.test", "/", ["i-0"]));
+    for (let i = 1; i < 200; i += 1) version = await put(route("a.test", "/", [`i-${String(i)}`]));
+    await at(version);
+    await until(() => last()?.version.revision === 200, "the last acknowledgement");
+    expect(line.inFlightMax).toBe(1);
+    expect(line.acknowledged.length).toBeLessThan(100);
+  });
+
+  it("names instances off the table as busy until their last request has ended", async () => {
+    await at(await put(route("a.test", "/", ["i-1", "i-2", "i-3"])));
+    for (const id of ["i-1", "i-1", "i-2", "i-3"]) follower.begin(id);
+    const version = await put(route("a.test", "/", ["i-3"]));
+    await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+    expect(last()?.busy).toEqual(["i-1", "i-2"]);
+    follower.end("i-1");
+    follower.end("i-2");
+    await until(() => last()?.busy.length === 1, "one less");
+    expect(last()?.busy).toEqual(["i-1"]);
+    follower.end("i-1");
+    await until(() => last()?.busy.length === 0, "none");
+    expect(() => {
+      follower.end("i-1");
+    }).toThrow(TypeError);
+    follower.end("i-3");
+  });
+
+  it("serves the last good table while the line is cut, and catches up after", async () => {
+    await at(await put(route("a.test", "/")));
+    line.cut = true;
+    line.breakWatches();
+    const version = await put(route("b.test", "/"));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    expect(follower.index().find("a.test", "/")).not.toBeNull();
+    expect(follower.index().find("b.test", "/")).toBeNull();
+    line.cut = false;
+    await at(version);
+    expect(follower.index().find("b.test", "/")).not.toBeNull();
+    await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+  });
+
+  it("refuses an older version of the same incarnation", async () => {
+    await put(route("a.test", "/"));
+    const old = await line.table.snapshot();
+    const version = await put(route("b.test", "/"));
+    await at(version);
+    let asked = 0;
+    line.glass = () => {
+      asked += 1;
+      return old;
+    };
+    line.breakWatches();
+    await until(() => asked > 1, "the reading of the older table");
+    expect(follower.version()).toEqual(version);
+    expect(follower.index().find("b.test", "/")).not.toBeNull();
+    line.glass = null;
+    await at(await put(route("c.test", "/")));
+  });
+
+  it("keeps its table when the table lost its past, until someone has written it again", async () => {
+    await at(await put(route("a.test", "/")));
+    const before = follower.version();
+    line.bend(createMemoryRouteTable({ random: createSystemRandom() }));
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    expect(follower.version()).toEqual(before);
+    expect(follower.index().find("a.test", "/")).not.toBeNull();
+    const version = await put(route("b.test", "/"));
+    await at(version);
+    expect(follower.index().find("a.test", "/")).toBeNull();
+    await until(() => last()?.version.incarnation === version.incarnation, "the acknowledgement");
+  });
+
+  it("takes a new snapshot when it fell behind the table's history", async () => {
+    line.bend(createMemoryRouteTable({ random: createSystemRandom(), historyMax: 2 }));
+    await at(await put(route("a.test", "/")));
+    line.cut = true;
+    line.breakWatches();
+    let version = await put(route("a.test", "/x0"));
+    for (let i = 1; i < 30; i += 1) version = await put(route("a.test", `/x${String(i)}`));
+    line.cut = false;
+    await at(version);
+    expect(follower.index().size).toBe(31);
+  });
+
+  it("runs once, and gives up waiting when asked to", async () => {
+    await expect(follower.run(stop.signal)).rejects.toBeInstanceOf(TypeError);
+    const other = createRouteFollower({ table: line, routerId: "r-2", clock: createSystemClock(), logger });
+    const abort = new AbortController();
+    const waiting = other.whenReady(abort.signal);
+    abort.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "DINP_ABORTED" });
+  });
+});
