@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { createClient } from "@dinp/core/client";
 import { describe, expect, it } from "vitest";
 import { archiveOf, nodeApp, testNode } from "../platform/world.js";
-import { createApiWorld } from "./http-api-world.js";
+import { createApiWorld, type ApiWorld } from "./http-api-world.js";
 
 describe("client", () => {
   it("does all that a user does, end to end", async () => {
@@ -81,42 +81,30 @@ describe("client", () => {
     await expect(missing.next()).rejects.toMatchObject({ code: "DINP_NOT_FOUND" });
   });
 
-  it("frees a stream's place when its reader goes or stalls", async () => {
-    await using api = await createApiWorld({ streamsMax: 1, heartbeatMs: 20, stallMs: 300 });
+  it("refuses more streams than may be open, and frees a place when its reader goes", async () => {
+    await using api = await createApiWorld({ streamsMax: 1, heartbeatMs: 20 });
     await api.world.push("hello");
     const first = api.client.followEvents()[Symbol.asyncIterator]();
     await first.next();
-    const second = api.client.followEvents()[Symbol.asyncIterator]();
-    await expect(second.next()).rejects.toMatchObject({ code: "DINP_BUSY" });
+    expect(await canFollow(api)).toBe(false);
     await first.return?.();
-    const open = async () => {
-      const events = api.client.followEvents()[Symbol.asyncIterator]();
-      try {
-        await events.next();
-        return true;
-      } catch {
-        return false;
-      } finally {
-        await events.return?.();
-      }
-    };
-    await expect.poll(open).toBe(true);
+    await expect.poll(() => canFollow(api), { timeout: 10_000 }).toBe(true);
+  });
+
+  it("lets a client go that does not read its stream", async () => {
+    await using api = await createApiWorld({ streamsMax: 1, heartbeatMs: 20, stallMs: 1_000 });
+    await api.world.push("hello");
     await api.world.place("hello", "i-1", true);
     api.world.logLines.set(
       "i-1",
       Array.from({ length: 9_000 }, () => "x".repeat(4_000)),
     );
-    const { port } = new URL(api.url);
-    const socket = connect(Number(port), "127.0.0.1");
-    const head = `GET /v1/apps/hello/logs?tail=9000&follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${api.world.secret}\r\n\r\n`;
-    await new Promise<void>((resolve) =>
-      socket.write(head, () => {
-        resolve();
-      }),
-    );
-    await expect.poll(open, { timeout: 5_000 }).toBe(false);
-    socket.pause();
-    await expect.poll(open, { timeout: 10_000 }).toBe(true);
+    const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+    const head = ["GET /v1/apps/hello/logs?tail=9000&follow=true HTTP/1.1", "Host: x"];
+    socket.write([...head, `Authorization: Bearer ${api.world.secret}`, "", ""].join("\r\n"));
+    await new Promise((resolve) => socket.once("readable", resolve));
+    expect(await canFollow(api)).toBe(false);
+    await expect.poll(() => canFollow(api), { timeout: 15_000 }).toBe(true);
     socket.destroy();
   });
 
@@ -142,7 +130,7 @@ describe("client", () => {
       if (path.startsWith("/v1/events")) return "cut";
       return "<html>hello</html>";
     });
-    const client = createClient({ url: other.url, timeoutMs: 100, idleTimeoutMs: 200 });
+    const client = createClient({ url: other.url, timeoutMs: 2_000, idleTimeoutMs: 2_000 });
     await expect(client.listApps()).rejects.toMatchObject({
       code: "DINP_UNAVAILABLE",
       message: expect.stringContaining("does not answer like a DINP API") as string,
@@ -180,15 +168,30 @@ describe("client", () => {
     expect(await api.world.records("release")).toHaveLength(2);
   });
 
+  it("passes on why the upload's own source failed", async () => {
+    await using api = await createApiWorld();
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      yield Uint8Array.of(0x1f, 0x8b);
+      await Promise.resolve();
+      throw new Error("disk on fire");
+    }
+    await expect(api.client.createBuild("hello", broken())).rejects.toThrow("disk on fire");
+  });
+
   it("uploads only as fast as the other side takes it", async () => {
     await using other = await serve(() => null);
     let sent = 0;
+    let isLetGo = false;
     const endless = {
       async *[Symbol.asyncIterator]() {
-        for (;;) {
-          await Promise.resolve();
-          sent += 65_536;
-          yield new Uint8Array(65_536);
+        try {
+          for (;;) {
+            await Promise.resolve();
+            sent += 65_536;
+            yield new Uint8Array(65_536);
+          }
+        } finally {
+          isLetGo = true;
         }
       },
     };
@@ -208,8 +211,23 @@ describe("client", () => {
     expect(sent).toBeLessThan(64 * 1024 * 1024);
     stop.abort();
     await expect(upload).rejects.toMatchObject({ code: "DINP_ABORTED" });
+    await expect.poll(() => isLetGo).toBe(true);
   });
 });
+
+/** True when one more stream may be opened now. */
+async function canFollow({ client }: ApiWorld): Promise<boolean> {
+  const events = client.followEvents()[Symbol.asyncIterator]();
+  try {
+    await events.next();
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ code: "DINP_BUSY" });
+    return false;
+  } finally {
+    await events.return?.();
+  }
+}
 
 /** A server that is no DINP API. `null` never answers and reads nothing; `cut` breaks off after one line. */
 async function serve(

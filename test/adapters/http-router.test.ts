@@ -480,6 +480,7 @@ describe("replacing instances under load", () => {
     for (let i = 2; i < 10; i += 1) {
       instances.push(await startAppEndpoint(`i-${String(i)}`));
       await publish();
+      await until(() => statuses.length >= 30 * i, "some requests with this set");
       const old = instances.shift();
       await publish();
       if (old !== undefined) await letGo(old.endpoint.instanceId);
@@ -487,7 +488,6 @@ describe("replacing instances under load", () => {
     }
     going = false;
     await Promise.all(loads);
-    expect(statuses.length).toBeGreaterThan(50);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
     for (const { socket } of clients) socket.destroy();
     for (const instance of instances) await instance.close();

@@ -143,7 +143,7 @@ describe("random stories", () => {
         const open = [...world.index.of("rollout", "web")].filter((rollout) => rollout.state === "running");
         expect(open).toEqual([]);
       }),
-      { numRuns: 300, verbose: 1 },
+      { numRuns: 300 },
     );
   });
 
@@ -154,7 +154,7 @@ describe("random stories", () => {
         for (const step of commands) story.act(step);
         expect(story.world.plan()).toEqual(story.world.plan());
       }),
-      { numRuns: 100, verbose: 1 },
+      { numRuns: 100 },
     );
   });
 });

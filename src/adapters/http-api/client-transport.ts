@@ -1,6 +1,6 @@
 import { DinpError, isDinpError, messageOf, type JsonValue } from "@dinp/core";
 import { isDinpErrorCode } from "./codes.js";
-import { lines } from "./ndjson.js";
+import { lines, toReadableStream } from "./ndjson.js";
 
 /** How a client reaches the API. */
 export interface ClientOptions {
@@ -22,7 +22,7 @@ export interface Call {
   readonly path: readonly string[];
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly json?: object;
-  readonly stream?: ReadableStream<Uint8Array>;
+  readonly stream?: AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -142,6 +142,8 @@ export class ClientTransport {
       return body;
     } finally {
       clearTimeout(timer);
+      // Lets go of an upload that the API did not read to its end.
+      controller.abort();
     }
   }
 
@@ -165,7 +167,10 @@ export class ClientTransport {
         const value = this.#parse(line, response.status);
         if (isObject(value) && value["type"] === "heartbeat") continue;
         if (isObject(value) && "error" in value) throw errorOf(value, response.status, this.#base.href);
+        // A reader that takes its time is not a silent API.
+        clearTimeout(timer);
         yield value;
+        alive();
       }
     } catch (error) {
       if (isAborted(call.signal)) return;
@@ -207,16 +212,18 @@ export class ClientTransport {
     if (call.json !== undefined) headers["content-type"] = "application/json";
     if (call.stream !== undefined) headers["content-type"] = "application/gzip";
     if (call.method !== "GET") headers["idempotency-key"] = globalThis.crypto.randomUUID();
+    const signal =
+      call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]);
     const request: RequestInit & { duplex?: "half" } = {
       method: call.method,
       headers,
       redirect: "manual",
-      signal:
-        call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]),
+      signal,
     };
+    const failures: unknown[] = [];
     if (call.json !== undefined) request.body = JSON.stringify(call.json);
     if (call.stream !== undefined) {
-      request.body = call.stream;
+      request.body = toReadableStream(call.stream, signal, (error) => failures.push(error));
       request.duplex = "half";
     }
     for (let attempt = 0; ; attempt += 1) {
@@ -225,11 +232,13 @@ export class ClientTransport {
         return await this.#fetch(url, request);
       } catch (error) {
         if (isAborted(call.signal)) throw aborted();
+        // What the caller's own stream failed with says more than that the upload ended.
+        if (failures.length > 0) throw failures[0];
         const delayMs = RETRY_DELAYS_MS[attempt];
         if (controller.signal.aborted || call.stream !== undefined || delayMs === undefined) {
           throw this.#lost(error, controller.signal.aborted);
         }
-        await pause(delayMs, request.signal ?? undefined);
+        await pause(delayMs, signal);
       }
     }
   }

@@ -22,7 +22,6 @@ import type {
   SessionView,
 } from "@dinp/core";
 import { ClientTransport, type Call, type ClientOptions } from "./client-transport.js";
-import { toReadableStream } from "./ndjson.js";
 
 export type { ClientOptions } from "./client-transport.js";
 export type {
@@ -139,7 +138,7 @@ export function createClient(options: ClientOptions): Client {
         method: "POST",
         path: [...apps, app, "builds"],
         query: { template: o?.template, command: o?.command },
-        stream: archive instanceof ReadableStream ? archive : toReadableStream(archive),
+        stream: archive,
         signal: o?.signal,
       }),
     getBuild: (app, id, o) => one({ method: "GET", path: [...apps, app, "builds", id], ...o }),

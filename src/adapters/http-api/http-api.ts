@@ -50,7 +50,7 @@ class NodeHttpApi implements HttpApi {
       overrideGlobalObjects: false,
     });
     // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
-    this.#server = createServer({ requestTimeout: 0 }, (incoming, outgoing) => {
+    this.#server = createServer({ requestTimeout: 0, headersTimeout: 60_000 }, (incoming, outgoing) => {
       listener(incoming, outgoing).catch((error: unknown) => {
         options.logger.error("a request broke", { error: messageOf(error) });
         outgoing.destroy();
@@ -100,11 +100,16 @@ class NodeHttpApi implements HttpApi {
       });
     });
     this.#server.closeIdleConnections();
-    const timer = setTimeout(() => {
+    // A connection whose last request has just ended is idle from then on.
+    const idle = setInterval(() => {
+      this.#server.closeIdleConnections();
+    }, 20);
+    const end = setTimeout(() => {
       this.#server.closeAllConnections();
     }, this.#options.closeGraceMs ?? 5_000);
     await closed;
-    clearTimeout(timer);
+    clearInterval(idle);
+    clearTimeout(end);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { DinpError } from "@dinp/core";
 import { errorBody } from "./errors.js";
 
@@ -39,19 +40,26 @@ export class LineStreams {
   }
 
   /** Rejects with the source's error when it fails at once: then it is answered with its status. */
-  async respond(source: Source, describe: Describe): Promise<Response> {
+  async open(
+    source: Source,
+    describe: Describe,
+    outgoing: ServerResponse,
+  ): Promise<ReadableStream<Uint8Array>> {
     if (this.#open >= this.#options.streamsMax) {
       throw new DinpError("DINP_BUSY", `${String(this.#open)} streams are open, which is as many as may.`, {
         retryable: true,
         hint: "End some that follow logs, events or rollouts.",
       });
     }
+    if (outgoing.destroyed) throw new DinpError("DINP_ABORTED", "The client has gone.");
     this.#open += 1;
-    const stream = new LineStream(source, describe, this.#closing.signal, this.#options, () => {
+    const stream = new LineStream(source, describe, this.#closing.signal, this.#options, outgoing);
+    outgoing.once("close", () => {
       this.#open -= 1;
+      stream.finish();
     });
     await stream.start();
-    return new Response(stream.body(), { headers: { "content-type": "application/x-ndjson" } });
+    return stream.body();
   }
 }
 
@@ -61,7 +69,7 @@ class LineStream {
   readonly #closing: AbortSignal;
   readonly #end = new AbortController();
   readonly #iterator: AsyncIterator<unknown>;
-  readonly #onEnd: () => void;
+  readonly #outgoing: ServerResponse;
   #isAsking = false;
   #answer: Answer | null = null;
   #wake: (() => void) | null = null;
@@ -74,12 +82,12 @@ class LineStream {
     describe: Describe,
     closing: AbortSignal,
     options: LineStreamsOptions,
-    onEnd: () => void,
+    outgoing: ServerResponse,
   ) {
     this.#describe = describe;
     this.#options = options;
     this.#closing = closing;
-    this.#onEnd = onEnd;
+    this.#outgoing = outgoing;
     this.#iterator = source(AbortSignal.any([closing, this.#end.signal]))[Symbol.asyncIterator]();
   }
 
@@ -87,7 +95,7 @@ class LineStream {
     try {
       this.#first = await this.#step(FIRST_VALUE_WAIT_MS);
     } catch (error) {
-      this.#finish();
+      this.finish();
       throw error;
     }
   }
@@ -97,7 +105,7 @@ class LineStream {
       {
         pull: (controller) => this.#pull(controller),
         cancel: () => {
-          this.#finish();
+          this.finish();
         },
       },
       { highWaterMark: 0 },
@@ -113,15 +121,15 @@ class LineStream {
       if (step.type === "quiet") controller.enqueue(line({ type: "heartbeat" }));
       else if (step.result.done === true) {
         if (this.#closing.aborted) controller.enqueue(line(errorBody(closedError())));
-        this.#finish();
+        this.finish();
         controller.close();
         return;
       } else controller.enqueue(line(step.result.value));
-      this.#watchForStall(controller);
+      this.#watchForStall();
     } catch (error) {
       if (this.#isOver) return;
       controller.enqueue(line(errorBody(this.#describe(error))));
-      this.#finish();
+      this.finish();
       controller.close();
     }
   }
@@ -163,23 +171,20 @@ class LineStream {
     );
   }
 
-  #watchForStall(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  #watchForStall(): void {
     this.#stallTimer = setTimeout(() => {
-      if (this.#isOver) return;
-      this.#finish();
-      controller.error(new Error("the client reads nothing"));
+      this.#outgoing.destroy();
     }, this.#options.stallMs);
   }
 
-  /** Ends the source, whatever it is doing; a value or failure of it that still comes is nobody's. */
-  #finish(): void {
+  /** Ends the source, whatever it is doing. Idempotent; a value or failure of it that still comes is nobody's. */
+  finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#stallTimer);
     this.#end.abort();
     this.#wake?.();
     this.#iterator.return?.().catch(() => undefined);
-    this.#onEnd();
   }
 }
 

@@ -1,3 +1,4 @@
+import type { DinpError } from "@dinp/core";
 import type { Context } from "hono";
 import type { Api, ApiEnv, AppOptions } from "./app.js";
 import { publicError } from "./errors.js";
@@ -5,12 +6,13 @@ import * as routes from "./routes.js";
 
 /** Endpoints that change nothing. */
 export function addReads(api: Api, { platform, logger, streams }: AppOptions): void {
-  const lines = (
+  const lines = async (
     c: Context<ApiEnv>,
     source: (signal: AbortSignal) => AsyncIterable<unknown>,
   ): Promise<Response> => {
-    const requestId = c.get("requestId");
-    return streams.respond(source, (error) => publicError(error, requestId, logger));
+    const describe = (error: unknown): DinpError => publicError(error, c.get("requestId"), logger);
+    const stream = await streams.open(source, describe, c.env.outgoing);
+    return c.body(stream, 200, { "content-type": "application/x-ndjson" });
   };
 
   api.openapi(routes.sessionRoute, (c) => {

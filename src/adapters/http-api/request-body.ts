@@ -26,9 +26,9 @@ export class WrongTypeError extends DinpError {
  */
 export async function readJsonBody({ incoming }: HttpBindings): Promise<string> {
   const body = new IncomingBody(incoming);
-  let isLate = false;
+  const late = new AbortController();
   const timer = setTimeout(() => {
-    isLate = true;
+    late.abort();
     body.release();
   }, JSON_TIMEOUT_MS);
   try {
@@ -39,7 +39,7 @@ export async function readJsonBody({ incoming }: HttpBindings): Promise<string> 
     parseJson(text);
     return text;
   } catch (error) {
-    if (isLate) throw new DinpError("DINP_TIMEOUT", "The request's body did not arrive in time.");
+    if (late.signal.aborted) throw new DinpError("DINP_TIMEOUT", "The request's body did not arrive in time.");
     throw error;
   } finally {
     clearTimeout(timer);

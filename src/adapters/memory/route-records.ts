@@ -67,6 +67,8 @@ function assertPlace(host: string, path: string): void {
     throw new TypeError(`The host ${JSON.stringify(host)} must be lower case, without path or trailing dot.`);
   }
   if (path !== "/" && (!path.startsWith("/") || path.endsWith("/"))) {
-    throw new TypeError(`The path ${JSON.stringify(path)} must be "/" or "/prefix" without a trailing slash.`);
+    throw new TypeError(
+      `The path ${JSON.stringify(path)} must be "/" or "/prefix" without a trailing slash.`,
+    );
   }
 }

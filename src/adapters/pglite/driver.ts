@@ -27,11 +27,10 @@ export async function openPglite(folder: string, durability: PgliteDurability): 
     return await startDatabase(driver, home, durability);
   } catch (error) {
     if (isDinpError(error)) throw error;
-    throw new DinpError(
-      "DINP_UNAVAILABLE",
-      `The database in ${home} cannot be opened: ${messageOf(error)}`,
-      { hint: "See that the folder is writable, has space left, and is whole.", cause: error },
-    );
+    throw new DinpError("DINP_UNAVAILABLE", `The database in ${home} cannot be opened: ${messageOf(error)}`, {
+      hint: "See that the folder is writable, has space left, and is whole.",
+      cause: error,
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 import { DinpError, messageOf, type Clock } from "@dinp/core";
-import type { PGlite } from "@electric-sql/pglite";
+import type { PGlite, Results } from "@electric-sql/pglite";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import {
   postgresDialect,
@@ -32,6 +32,7 @@ export class PgliteDatabase implements SqlDatabase {
   readonly #turns = new Turns();
   readonly #session: SqlSession = { run: (statement) => this.#query(statement) };
   #busyMs = 0;
+  #isBroken = false;
   #closing: Promise<void> | null = null;
 
   constructor(options: PgliteDatabaseOptions) {
@@ -43,7 +44,10 @@ export class PgliteDatabase implements SqlDatabase {
   }
 
   read<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
-    return this.#turns.run(() => this.#transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body), signal);
+    return this.#turns.run(
+      () => this.#transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body),
+      signal,
+    );
   }
 
   write<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
@@ -62,7 +66,10 @@ export class PgliteDatabase implements SqlDatabase {
       timer.abort();
     });
     try {
-      await Promise.race([drained, clock.sleep(CLOSE_MS_MAX, { signal: timer.signal }).catch(() => undefined)]);
+      await Promise.race([
+        drained,
+        clock.sleep(CLOSE_MS_MAX, { signal: timer.signal }).catch(() => undefined),
+      ]);
       this.#turns.refuseWaiting();
       await drained;
       await pglite.close();
@@ -82,31 +89,42 @@ export class PgliteDatabase implements SqlDatabase {
       await this.#rollBack();
       throw error;
     }
-    try {
-      await this.#options.pglite.exec("COMMIT");
-    } catch (error) {
-      throw new DinpError("DINP_COMMIT_UNKNOWN", `The commit failed on its way: ${messageOf(error)}`, {
-        hint: "Read the records again to see whether it was applied.",
-        cause: error,
-      });
-    }
+    await this.#commit();
     return result;
+  }
+
+  async #commit(): Promise<void> {
+    let command: string | undefined;
+    try {
+      const [result] = await this.#options.pglite.exec("COMMIT");
+      command = result?.command;
+    } catch (error) {
+      throw this.#commitUnknown(messageOf(error), error);
+    }
+    // PostgreSQL answers ROLLBACK, and no error, when the transaction had failed before.
+    if (command === "ROLLBACK") throw failure(new Error("The transaction was rolled back."));
+    if (command !== "COMMIT") throw this.#commitUnknown("the database gave no answer");
+  }
+
+  #commitUnknown(reason: string, cause?: unknown): DinpError {
+    this.#isBroken = true;
+    return new DinpError("DINP_COMMIT_UNKNOWN", `The commit failed on its way: ${reason}.`, {
+      hint: "Restart the process, and read the records again to see whether it was applied.",
+      cause,
+    });
   }
 
   async #rollBack(): Promise<void> {
     try {
       await this.#options.pglite.exec("ROLLBACK");
     } catch {
-      // The reason of the rollback matters more; a database that cannot roll back refuses the next statement too.
+      // The reason of the rollback matters more. Nothing can be kept by a connection whose state is unknown.
+      this.#isBroken = true;
     }
   }
 
   async #exec(text: string): Promise<void> {
-    try {
-      await this.#options.pglite.exec(text);
-    } catch (error) {
-      throw failure(error);
-    }
+    await this.#answer(async () => (await this.#options.pglite.exec(text))[0]);
   }
 
   async #query(statement: Statement): Promise<readonly SqlRow[]> {
@@ -116,14 +134,37 @@ export class PgliteDatabase implements SqlDatabase {
     }
     const start = performance.now();
     try {
-      const { rows } = await this.#options.pglite.query<SqlRow>(postgresText(statement), [...statement.values]);
+      const { rows } = await this.#answer(() =>
+        this.#options.pglite.query<SqlRow>(postgresText(statement), [...statement.values]),
+      );
       return rows;
-    } catch (error) {
-      throw failure(error);
     } finally {
       this.#busyMs += performance.now() - start;
     }
   }
+
+  /**
+   * The whole answer of a statement. PGlite swallows what WebAssembly throws (a stack overflow, no memory) and returns
+   * an empty result; PostgreSQL ends each answer by naming the command that it completed.
+   */
+  async #answer(ask: () => Promise<Results<SqlRow> | undefined>): Promise<Results<SqlRow>> {
+    if (this.#isBroken) throw brokenError();
+    let results: Results<SqlRow> | undefined;
+    try {
+      results = await ask();
+    } catch (error) {
+      throw failure(error);
+    }
+    if (results?.command !== undefined) return results;
+    this.#isBroken = true;
+    throw brokenError();
+  }
+}
+
+function brokenError(): DinpError {
+  return new DinpError("DINP_UNAVAILABLE", "The database broke down in the middle of a statement.", {
+    hint: "Restart the process: the database repairs itself when it is opened, and keeps what was acknowledged.",
+  });
 }
 
 /** Classes of SQLSTATE in which the database is in need, not the statement wrong (PostgreSQL, appendix A). */
@@ -144,7 +185,11 @@ function failure(error: unknown): Error {
   if (RETRY_STATES.has(state)) return new SqlRetryError(message, { cause: error });
   const details = { sqlState: state };
   if (CORRUPT_STATES.has(state)) {
-    return new DinpError("DINP_CORRUPT", message, { hint: "Restore the store from a backup.", details, cause: error });
+    return new DinpError("DINP_CORRUPT", message, {
+      hint: "Restore the store from a backup.",
+      details,
+      cause: error,
+    });
   }
   if (UNAVAILABLE_CLASSES.has(state.slice(0, 2))) {
     return new DinpError("DINP_UNAVAILABLE", message, {

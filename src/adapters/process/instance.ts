@@ -78,6 +78,7 @@ export class Instance {
   /** Set once the leader is gone; settles when no process is left. */
   #ending: Promise<void> | null = null;
   readonly #ended = deferred();
+  #driving: Promise<void> | null = null;
   /** Monotonic time at which a stop turns from asking to killing; null while nobody asked. */
   #killAt: number | null = null;
   #killedForMemory = false;
@@ -174,11 +175,13 @@ export class Instance {
    * graces counts. `DINP_UNAVAILABLE` when the kernel does not let go of one.
    */
   stop(graceMs: number): Promise<void> {
+    // What could not be ended when the first process was gone is tried again.
+    if (!this.running) return this.#ended.promise.catch(() => this.sweep());
     if (this.#leader !== null && this.#ending === null) {
       const killAt = this.#context.clock.monotonicMs() + graceMs;
       const first = this.#killAt === null;
       this.#killAt = Math.min(this.#killAt ?? Number.POSITIVE_INFINITY, killAt);
-      if (first) this.#driveStop(graceMs).catch(this.#ended.reject);
+      if (first) this.#driving = this.#driveStop(graceMs).catch(this.#ended.reject);
       else if (graceMs <= 0) this.#killLeader();
     } else if (this.#ending !== null && this.#killAt !== null) {
       this.#killAt = Math.min(this.#killAt, this.#context.clock.monotonicMs() + graceMs);
@@ -220,14 +223,15 @@ export class Instance {
       await clock.sleep(POLL_MS, { signal: closing });
   }
 
-  /** Lets go of the processes, which go on running. */
-  detach(): void {
+  /** Lets go of the processes, which go on running; resolves when nothing of this object acts or writes any more. */
+  async detach(): Promise<void> {
     this.#child?.removeAllListeners();
     this.#child?.on("error", () => undefined);
     this.#ended.reject(
       new DinpError("DINP_CLOSED", "The runtime was closed; the instance goes on as it is."),
     );
     this.#removed.abort();
+    await Promise.allSettled([this.#ending, this.#driving]);
   }
 
   async #driveStop(graceMs: number): Promise<void> {

@@ -256,7 +256,7 @@ class PlainProcessRuntime implements ProcessRuntime {
     await this.#starts.idle();
     this.#closing.abort();
     for (const watcher of [...this.#watchers]) watcher.end();
-    for (const instance of this.#instances.values()) instance.detach();
+    await Promise.all([...this.#instances.values()].map((instance) => instance.detach()));
     await this.#upkeep;
     await this.#queue.allIdle();
     await this.#opened?.images.close();

@@ -20,15 +20,14 @@ export async function readChanges(
   const rows = await session.run(
     sql`SELECT revision, changes FROM dinp_change_log WHERE revision > ${after} ORDER BY revision LIMIT ${PAGE}`,
   );
-  const commits = rows.map(
-    (row): Commit => ({
-      type: "commit",
-      revision: integerOf(row, "revision"),
-      changes: changesOf(textOf(row, "changes")),
-    }),
-  );
+  const commits = rows.map((row): Commit => ({
+    type: "commit",
+    revision: integerOf(row, "revision"),
+    changes: changesOf(textOf(row, "changes")),
+  }));
   // A hole can only be a damaged log; a new snapshot tells its reader all that the log cannot.
-  const isWhole = commits.length > 0 && commits.every((commit, index) => commit.revision === after + 1 + index);
+  const isWhole =
+    commits.length > 0 && commits.every((commit, index) => commit.revision === after + 1 + index);
   return isWhole ? commits : "reset";
 }
 

@@ -9,7 +9,7 @@ import {
 } from "@dinp/core";
 import type { SqlDialect, SqlSession } from "./database.js";
 import { chunks, corrupt, integerOf, textOf } from "./rows.js";
-import { rawSql, rowsSql, sql, type SqlValue, type Statement } from "./statement.js";
+import { joinSql, rawSql, rowsSql, sql, type SqlValue, type Statement } from "./statement.js";
 
 export interface CommitContext {
   readonly session: SqlSession;
@@ -89,18 +89,14 @@ async function lockRecords(
   writes: readonly PreparedWrite[],
 ): Promise<ReadonlyMap<string, Revision>> {
   const present = new Map<string, Revision>();
-  // Sorted over all chunks: two commits that lock in the same order cannot deadlock.
-  const sorted = [...writes].sort((left, right) => (idOf(left) < idOf(right) ? -1 : 1));
-  for (const chunk of chunks(sorted, ROWS_MAX)) {
+  // In the order of kind and key: two commits that lock in the same order cannot deadlock.
+  for (const { kind, keys } of keysByKind(writes)) {
     const rows = await session.run(
-      sql`SELECT kind, record_key, revision FROM dinp_records WHERE (kind, record_key) IN (${keyRows(chunk)})
-          ORDER BY kind, record_key FOR UPDATE`,
+      sql`SELECT record_key, revision FROM dinp_records
+          WHERE kind = ${kind} AND record_key IN (${listSql(keys)}) ORDER BY record_key FOR UPDATE`,
     );
     for (const row of rows) {
-      present.set(
-        idOf({ kind: textOf(row, "kind"), key: textOf(row, "record_key") }),
-        integerOf(row, "revision"),
-      );
+      present.set(idOf({ kind, key: textOf(row, "record_key") }), integerOf(row, "revision"));
     }
   }
   return present;
@@ -124,15 +120,14 @@ async function assertUnique(session: SqlSession, changes: readonly Change[]): Pr
   const wanted = changes.filter(isPut).flatMap((put) => put.unique.map((named) => ({ put, ...named })));
   const written = new Set(changes.map(idOf));
   const taken = new Set<string>();
-  for (const chunk of chunks(wanted, ROWS_MAX)) {
+  for (const { kind, name, values } of valueGroups(wanted)) {
     const rows = await session.run(
-      sql`SELECT kind, name, value, record_key FROM dinp_unique_values
-          WHERE (kind, name, value) IN (${rowsSql(chunk.map(({ put, name, value }) => [put.kind, name, value]))})`,
+      sql`SELECT value, record_key FROM dinp_unique_values
+          WHERE kind = ${kind} AND name = ${name} AND value IN (${listSql(values)})`,
     );
     for (const row of rows) {
-      const kind = textOf(row, "kind");
       if (written.has(idOf({ kind, key: textOf(row, "record_key") }))) continue;
-      taken.add(`${kind} ${textOf(row, "name")} ${textOf(row, "value")}`);
+      taken.add(`${kind} ${name} ${textOf(row, "value")}`);
     }
   }
   for (const { put, name, value } of wanted) {
@@ -146,9 +141,14 @@ async function assertUnique(session: SqlSession, changes: readonly Change[]): Pr
   }
 }
 
+interface OldValue {
+  readonly kind: Kind;
+  readonly key: string;
+  readonly name: string;
+}
+
 interface ValueChanges {
-  /** `(kind, record_key, name)` */
-  readonly gone: readonly SqlValue[][];
+  readonly gone: readonly OldValue[];
   /** `(kind, name, value, record_key)` */
   readonly added: readonly SqlValue[][];
 }
@@ -162,19 +162,18 @@ async function staleValues(
 ): Promise<ValueChanges> {
   const relevant = changes.filter((change) => hasValues(table, change.kind));
   const old = new Map<string, string>();
-  for (const chunk of chunks(
-    relevant.filter((change) => present.has(idOf(change))),
-    ROWS_MAX,
-  )) {
+  const replaced = relevant.filter((change) => present.has(idOf(change)));
+  for (const { kind, keys } of keysByKind(replaced)) {
     const rows = await session.run(
-      sql`SELECT kind, name, value, record_key FROM ${rawSql(table)} WHERE (kind, record_key) IN (${keyRows(chunk)})`,
+      sql`SELECT name, value, record_key FROM ${rawSql(table)}
+          WHERE kind = ${kind} AND record_key IN (${listSql(keys)})`,
     );
     for (const row of rows) {
-      const id = idOf({ kind: textOf(row, "kind"), key: textOf(row, "record_key") });
+      const id = idOf({ kind, key: textOf(row, "record_key") });
       old.set(`${id} ${textOf(row, "name")}`, textOf(row, "value"));
     }
   }
-  const gone: SqlValue[][] = [];
+  const gone: OldValue[] = [];
   const added: SqlValue[][] = [];
   for (const change of relevant) {
     const next = new Map(newValues(table, change).map(({ name, value }) => [name, value]));
@@ -182,7 +181,7 @@ async function staleValues(
       const before = old.get(`${idOf(change)} ${name}`);
       const after = next.get(name);
       if (before === after) continue;
-      if (before !== undefined) gone.push([change.kind, change.key, name]);
+      if (before !== undefined) gone.push({ kind: change.kind, key: change.key, name });
       if (after !== undefined) added.push([change.kind, name, after, change.key]);
     }
   }
@@ -205,10 +204,14 @@ function newValues(table: ValueTable, change: Change): readonly NamedValue[] {
 
 /** Takes all away before it adds, because a unique value may move from one record to another. */
 async function replaceValues(session: SqlSession, table: ValueTable, changes: ValueChanges): Promise<void> {
-  for (const chunk of chunks(changes.gone, ROWS_MAX)) {
-    await session.run(
-      sql`DELETE FROM ${rawSql(table)} WHERE (kind, record_key, name) IN (${rowsSql(chunk)})`,
-    );
+  for (const name of new Set(changes.gone.map((value) => value.name))) {
+    const named = changes.gone.filter((value) => value.name === name);
+    for (const { kind, keys } of keysByKind(named)) {
+      await session.run(
+        sql`DELETE FROM ${rawSql(table)}
+            WHERE kind = ${kind} AND name = ${name} AND record_key IN (${listSql(keys)})`,
+      );
+    }
   }
   for (const chunk of chunks(changes.added, ROWS_MAX)) {
     await session.run(
@@ -235,8 +238,10 @@ async function writeRecords(
       );
     }
   }
-  for (const chunk of chunks(deleted, ROWS_MAX)) {
-    await session.run(sql`DELETE FROM dinp_records WHERE (kind, record_key) IN (${keyRows(chunk)})`);
+  for (const { kind, keys } of keysByKind(deleted)) {
+    await session.run(
+      sql`DELETE FROM dinp_records WHERE kind = ${kind} AND record_key IN (${listSql(keys)})`,
+    );
   }
   for (const chunk of chunks(added, ROWS_MAX)) {
     const rows = chunk.map(({ kind, key, text }) => [kind, key, revision, text]);
@@ -258,13 +263,7 @@ async function countRecords(
   }
   for (const [kind, delta] of deltas) {
     if (delta === 0) continue;
-    await session.run(
-      sql`INSERT INTO dinp_record_counts (kind, records)
-          SELECT ${kind}, 0 WHERE NOT EXISTS (SELECT 1 FROM dinp_record_counts WHERE kind = ${kind})`,
-    );
-    await session.run(
-      sql`UPDATE dinp_record_counts SET records = records + ${delta} WHERE kind = ${kind}`,
-    );
+    await session.run(sql`UPDATE dinp_record_counts SET records = records + ${delta} WHERE kind = ${kind}`);
   }
 }
 
@@ -293,6 +292,35 @@ function isPut(change: PreparedWrite): change is Put {
   return change.op === "put";
 }
 
-function keyRows(of: readonly { readonly kind: string; readonly key: string }[]): Statement {
-  return rowsSql(of.map(({ kind, key }) => [kind, key]));
+/**
+ * The keys of each kind, sorted and in pieces. Lists of one column and not of row values `(a, b) IN (…)`: PostgreSQL
+ * makes a tree as deep as such a list is long, and PGlite's stack is small.
+ */
+function keysByKind(
+  items: readonly { readonly kind: Kind; readonly key: string }[],
+): readonly { readonly kind: Kind; readonly keys: readonly string[] }[] {
+  const byKind = new Map<Kind, string[]>();
+  for (const { kind, key } of items) {
+    const keys = byKind.get(kind) ?? [];
+    keys.push(key);
+    byKind.set(kind, keys);
+  }
+  return [...byKind]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .flatMap(([kind, keys]) => chunks(keys.sort(), ROWS_MAX).map((chunk) => ({ kind, keys: chunk })));
+}
+
+function valueGroups(
+  wanted: readonly (NamedValue & { readonly put: Put })[],
+): readonly { readonly kind: Kind; readonly name: string; readonly values: readonly string[] }[] {
+  const names = new Set(wanted.map(({ name }) => name));
+  return [...names].flatMap((name) =>
+    keysByKind(
+      wanted.filter((item) => item.name === name).map(({ put, value }) => ({ kind: put.kind, key: value })),
+    ).map(({ kind, keys }) => ({ kind, name, values: keys })),
+  );
+}
+
+function listSql(values: readonly string[]): Statement {
+  return joinSql(values.map((value) => sql`${value}`));
 }

@@ -68,14 +68,20 @@ async function applyMigrations(session: SqlSession, dialect: SqlDialect): Promis
   }
 }
 
-/** Builds unique and index values anew when this program indexes kinds in another way than the one before it. */
+/** Makes a new kind known, and builds unique and index values anew when this program indexes kinds in another way than the one before it. */
 async function reindexWhenChanged(session: SqlSession, dialect: SqlDialect): Promise<void> {
   const wanted = new Map(kinds.map((kind) => [kind, indexDescription(kind)] as const));
-  const rows = await session.run(sql`SELECT name, detail FROM dinp_schema WHERE name LIKE 'kind %' FOR UPDATE`);
+  const rows = await session.run(
+    sql`SELECT name, detail FROM dinp_schema WHERE name LIKE 'kind %' FOR UPDATE`,
+  );
   const present = new Map(rows.map((row) => [textOf(row, "name"), textOf(row, "detail")]));
   for (const [kind, description] of wanted) {
     const name = `kind ${kind}`;
     if (present.get(name) === description) continue;
+    await session.run(
+      sql`INSERT INTO dinp_record_counts (kind, records)
+          SELECT ${kind}, 0 WHERE NOT EXISTS (SELECT 1 FROM dinp_record_counts WHERE kind = ${kind})`,
+    );
     await reindexKind(session, kind);
     await session.run(sql`DELETE FROM dinp_schema WHERE name = ${name}`);
     await session.run(
@@ -93,7 +99,7 @@ async function reindexKind<K extends Kind>(session: SqlSession, kind: K): Promis
   const schema = schemaOf(kind);
   await session.run(sql`DELETE FROM dinp_unique_values WHERE kind = ${kind}`);
   await session.run(sql`DELETE FROM dinp_index_values WHERE kind = ${kind}`);
-  for (let after = ""; ; ) {
+  for (let after = ""; ;) {
     const rows = await session.run(
       sql`SELECT record_key, revision, value FROM dinp_records
           WHERE kind = ${kind} AND record_key > ${after} ORDER BY record_key LIMIT ${REINDEX_PAGE}`,
@@ -115,5 +121,7 @@ async function reindexKind<K extends Kind>(session: SqlSession, kind: K): Promis
 
 async function insertRows(session: SqlSession, table: string, rows: readonly SqlValue[][]): Promise<void> {
   if (rows.length === 0) return;
-  await session.run(sql`INSERT INTO ${rawSql(table)} (kind, name, value, record_key) VALUES ${rowsSql(rows)}`);
+  await session.run(
+    sql`INSERT INTO ${rawSql(table)} (kind, name, value, record_key) VALUES ${rowsSql(rows)}`,
+  );
 }

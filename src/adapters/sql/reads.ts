@@ -1,4 +1,11 @@
-import { kinds as allKinds, schemaOf, type Kind, type ListOptions, type Snapshot, type Stored } from "@dinp/core";
+import {
+  kinds as allKinds,
+  schemaOf,
+  type Kind,
+  type ListOptions,
+  type Snapshot,
+  type Stored,
+} from "@dinp/core";
 import { currentRevision } from "./commit.js";
 import type { SqlSession } from "./database.js";
 import { corrupt, integerOf, kindOf, recordOf } from "./rows.js";
@@ -21,7 +28,9 @@ export async function readSnapshot(session: SqlSession, asked: ReadonlySet<Kind>
     const read = records.length - before;
     const counted = counts.get(kind) ?? 0;
     if (read !== counted) {
-      throw corrupt(`The store has ${String(read)} records of the kind "${kind}" where ${String(counted)} belong.`);
+      throw corrupt(
+        `The store has ${String(read)} records of the kind "${kind}" where ${String(counted)} belong.`,
+      );
     }
   }
   const ahead = records.find((record) => record.revision > revision);
@@ -32,7 +41,7 @@ export async function readSnapshot(session: SqlSession, asked: ReadonlySet<Kind>
 }
 
 async function readKind(session: SqlSession, kind: Kind, records: Stored[]): Promise<void> {
-  for (let after = ""; ; ) {
+  for (let after = ""; ;) {
     const rows = await session.run(
       sql`SELECT record_key, revision, value FROM dinp_records
           WHERE kind = ${kind} AND record_key > ${after} ORDER BY record_key LIMIT ${SNAPSHOT_PAGE}`,

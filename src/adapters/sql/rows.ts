@@ -10,7 +10,8 @@ export function textOf(row: SqlRow, column: string): string {
 /** A whole number, however the driver hands out 64-bit ones. */
 export function integerOf(row: SqlRow, column: string): number {
   const value = row[column];
-  const number = typeof value === "number" ? value : Number(typeof value === "bigint" ? value : textOf(row, column));
+  const number =
+    typeof value === "number" ? value : Number(typeof value === "bigint" ? value : textOf(row, column));
   if (Number.isSafeInteger(number)) return number;
   throw corrupt(`The column ${column} holds ${String(number)} where a whole number belongs.`);
 }
@@ -29,7 +30,12 @@ export function kindOf(row: SqlRow): Kind {
 /** The record of a row with `record_key`, `revision` and `value`. */
 export function recordOf<K extends Kind>(kind: K, row: SqlRow): Stored<K> {
   const key = textOf(row, "record_key");
-  return storedRecord(kind, key, parsed(textOf(row, "value"), `the ${kind} "${key}"`), integerOf(row, "revision"));
+  return storedRecord(
+    kind,
+    key,
+    parsed(textOf(row, "value"), `the ${kind} "${key}"`),
+    integerOf(row, "revision"),
+  );
 }
 
 export function parsed(text: string, what: string): unknown {

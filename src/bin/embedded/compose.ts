@@ -66,6 +66,7 @@ const NODE_ID = "local";
 const ROUTER_ID = "local";
 const INSTANCE_PORTS = { first: 20_000, last: 29_999 };
 const STOP_GRACE_MS = 5_000;
+const ROUTER_DRAIN_MS = 3_000;
 
 /** Opens the data folder and starts every engine. What was started before a failure is ended again. */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
@@ -99,6 +100,7 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     clusterId,
     nodeAddress: "127.0.0.1",
     unpack: createImageUnpacker({ registry, archive, readImage }),
+    searchPath: searchPathOf(process.env["PATH"] ?? ""),
     programs: { "dinp-static": [process.execPath, options.staticServer] },
     clock,
   });
@@ -176,7 +178,7 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     logger,
   });
   undo.push(async () => {
-    await router.close();
+    await router.close({ drainMs: ROUTER_DRAIN_MS });
     await forwarder.close();
   });
   routerUrl = urlOf(await router.start());
@@ -260,4 +262,9 @@ async function assertFree(name: string, flag: string, at: HostPort): Promise<voi
 function urlOf(at: HostPort): string {
   const host = at.host === "0.0.0.0" || at.host === "::" ? "127.0.0.1" : at.host;
   return `http://${host.includes(":") ? `[${host}]` : host}:${String(at.port)}`;
+}
+
+/** Where interpreters are looked for: this process's own path, without what npm puts before it for its scripts. */
+function searchPathOf(path: string): readonly string[] {
+  return path.split(":").filter((folder) => folder.startsWith("/") && !folder.includes("/node_modules/"));
 }

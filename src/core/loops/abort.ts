@@ -42,3 +42,8 @@ export function childController(signal: AbortSignal): {
   });
   return { controller, detach };
 }
+
+/** Asks anew: between two awaits the answer may change, which a narrowed property would hide. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

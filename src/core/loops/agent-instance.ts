@@ -18,7 +18,7 @@ import {
   nextProbeAt,
   type ProbeState,
 } from "../probing/probe-state.js";
-import { childController } from "./abort.js";
+import { childController, isAborted } from "./abort.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -151,12 +151,12 @@ export class AgentInstance {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#context;
     const backoff = new Backoff(clock, 100, 10_000);
-    while (!signal.aborted) {
+    while (!isAborted(signal)) {
       try {
         if (await this.#step(signal)) return;
         backoff.succeeded();
       } catch (error) {
-        if (signal.aborted) return;
+        if (isAborted(signal)) return;
         logger.warn("an instance's step failed; it is tried again", {
           instance: this.instanceId,
           error: messageOf(error),
@@ -274,11 +274,11 @@ export class AgentInstance {
     const { clock, prober, random } = this.#context;
     const { endpoint } = this.#status;
     if (endpoint === null) return;
-    while (!signal.aborted) {
+    while (!isAborted(signal)) {
       const state = this.#probe ?? this.#adoptedProbe();
       const dueAt = nextProbeAt(state, check, random.next());
       await sleepQuietly(clock, Math.max(0, dueAt - clock.monotonicMs()), signal);
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
       const target = { host: endpoint.host, port: endpoint.port, check };
       const result = await prober.probe(target, { timeoutMs: check.timeoutMs, signal });
       this.#judge(applyProbe(state, result, check, clock.monotonicMs()), check);

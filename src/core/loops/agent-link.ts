@@ -5,7 +5,7 @@ import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Lease } from "../ports/state-store.js";
 import type { LogLine } from "../ports/runtime.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { childController } from "./abort.js";
+import { childController, isAborted } from "./abort.js";
 import type { StateFollower } from "./state-follower.js";
 import { Backoff, runTogether } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -90,7 +90,8 @@ export class AgentLink {
       await older?.session.close();
       await node.run(signal);
     } catch (error) {
-      if (!signal.aborted) logger.warn("an agent's session ended", { node: nodeId, error: messageOf(error) });
+      if (!isAborted(signal))
+        logger.warn("an agent's session ended", { node: nodeId, error: messageOf(error) });
     } finally {
       if (this.#sessions.get(nodeId) === node) this.#sessions.delete(nodeId);
       await session.close().catch(() => undefined);
@@ -160,9 +161,9 @@ class NodeSession {
   }
 
   async #sendChanges(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    while (!isAborted(signal)) {
       await this.#news.wait(this.#options.clock, null, signal);
-      if (!signal.aborted) await this.#send();
+      if (!isAborted(signal)) await this.#send();
     }
   }
 
@@ -210,7 +211,7 @@ class NodeSession {
     for await (const report of this.session.reports()) {
       this.#seen();
       await this.#record(report, signal);
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
     }
     throw new DinpError("DINP_UNAVAILABLE", "The agent's connection ended.", { retryable: true });
   }
@@ -219,7 +220,7 @@ class NodeSession {
   async #record(report: AgentReport, signal: AbortSignal): Promise<void> {
     const { store, follower, clock, lease, logger } = this.#options;
     const backoff = new Backoff(clock);
-    while (!signal.aborted) {
+    while (!isAborted(signal)) {
       const writes = report.statuses.flatMap((status) => this.#writeOf(status));
       if (writes.length === 0) return;
       try {
@@ -229,7 +230,7 @@ class NodeSession {
         return;
       } catch (error) {
         if (error instanceof DinpError && error.code === "DINP_FENCED") throw error;
-        if (signal.aborted) return;
+        if (isAborted(signal)) return;
         logger.warn("an agent's report could not be written yet", { error: messageOf(error) });
         await backoff.pause(signal);
       }

@@ -4,10 +4,10 @@ import type { AgentHello, ControlLink, ServerMessage, ServerSession } from "../p
 import type { Prober } from "../ports/prober.js";
 import type { Runtime } from "../ports/runtime.js";
 import type { Clock, LocalState, Logger, Random } from "../ports/system.js";
-import { childController, onAbort } from "./abort.js";
+import { childController, isAborted, onAbort } from "./abort.js";
 import { AgentInstance, type InstanceContext } from "./agent-instance.js";
 import type { InstancePorts } from "./instance-ports.js";
-import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
+import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface AgentOptions {
@@ -134,15 +134,12 @@ export class Agent {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    for await (const instanceId of this.#options.runtime.watch({ signal })) {
-      void instanceId;
-      await this.#resync(signal);
-    }
+    await forEachHint(this.#options.runtime.watch({ signal }), () => this.#resync(signal));
   }
 
   async #resyncLater(signal: AbortSignal): Promise<void> {
     await sleepQuietly(this.#options.clock, this.#options.resyncMs ?? 10_000, signal);
-    if (!signal.aborted) await this.#resync(signal);
+    if (!isAborted(signal)) await this.#resync(signal);
   }
 
   /** Shows every instance that ran before the question what the runtime answered. */
@@ -189,7 +186,7 @@ export class Agent {
       over.abort();
       await reporting;
     }
-    if (!signal.aborted)
+    if (!isAborted(signal))
       throw new DinpError("DINP_UNAVAILABLE", "The server ended the connection.", { retryable: true });
   }
 
@@ -221,9 +218,9 @@ export class Agent {
     this.#changed.clear();
     const all = [...this.#instances.values()].map((instance) => instance.status);
     await session.report({ nodeId, full: true, statuses: all });
-    while (!signal.aborted) {
+    while (!isAborted(signal)) {
       if (this.#changed.size === 0) await this.#news.wait(clock, heartbeatMs, signal);
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
       const ids = [...this.#changed];
       this.#changed.clear();
       const statuses = ids.flatMap((id) => this.#instances.get(id)?.status ?? []);

@@ -1,7 +1,7 @@
 import { isDinpError, messageOf } from "../model/errors.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { childController, onAbort } from "./abort.js";
+import { childController, isAborted, onAbort } from "./abort.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 
 export interface LeadershipOptions {
@@ -26,7 +26,7 @@ export async function lead(
 ): Promise<void> {
   const { store, clock, logger, name, holder, ttlMs } = options;
   const backoff = new Backoff(clock, 100, Math.max(100, ttlMs / 3));
-  while (!signal.aborted) {
+  while (!isAborted(signal)) {
     const askedAt = clock.monotonicMs();
     const lease = await tryAcquire(options, signal);
     if (lease === null) {
@@ -38,9 +38,9 @@ export async function lead(
     try {
       await hold(options, lease, askedAt, signal, work);
     } catch (error) {
-      if (!signal.aborted) logger.warn("no longer leading", { lease: name, error: messageOf(error) });
+      if (!isAborted(signal)) logger.warn("no longer leading", { lease: name, error: messageOf(error) });
     }
-    if (signal.aborted) await store.releaseLease(lease).catch(() => undefined);
+    if (isAborted(signal)) await store.releaseLease(lease).catch(() => undefined);
     else await backoff.pause(signal);
   }
 }
@@ -67,9 +67,9 @@ async function hold(
   let validUntil = askedAt + ttlMs * 0.8;
   const over = new AbortController();
   const renew = async (inner: AbortSignal): Promise<void> => {
-    while (!inner.aborted) {
+    while (!isAborted(inner)) {
       await sleepQuietly(clock, ttlMs / 4, inner);
-      if (inner.aborted) return;
+      if (isAborted(inner)) return;
       const sentAt = clock.monotonicMs();
       const renewed = await tryAcquire(options, inner);
       if (renewed?.epoch === lease.epoch) validUntil = sentAt + ttlMs * 0.8;
@@ -77,7 +77,7 @@ async function hold(
     }
   };
   const expire = async (inner: AbortSignal): Promise<void> => {
-    while (!inner.aborted && !over.signal.aborted) {
+    while (!isAborted(inner) && !isAborted(over.signal)) {
       const left = validUntil - clock.monotonicMs();
       if (left <= 0) over.abort();
       else await sleepQuietly(clock, left, inner);

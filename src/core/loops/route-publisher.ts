@@ -12,7 +12,7 @@ import type { Clock, Logger } from "../ports/system.js";
 import { routeKey, routesOfApp } from "../routing/desired-routes.js";
 import { diffRoutes } from "../routing/diff-routes.js";
 import type { StateFollower } from "./state-follower.js";
-import { repeatUntilAborted, runTogether } from "./tasks.js";
+import { forEachHint, repeatUntilAborted, runTogether } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface RoutePublisherOptions {
@@ -227,11 +227,10 @@ export class RoutePublisher {
     const { table, onProgress } = this.#options;
     this.#acknowledged = await table.acknowledgements({ signal });
     onProgress();
-    for await (const hint of table.watchAcknowledgements({ signal })) {
-      void hint;
+    await forEachHint(table.watchAcknowledgements({ signal }), async () => {
       this.#acknowledged = await table.acknowledgements({ signal });
       onProgress();
-    }
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import { isDinpError, messageOf } from "../model/errors.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { childController } from "./abort.js";
+import { childController, isAborted } from "./abort.js";
 
 /**
  * Runs tasks side by side until all have ended. When one fails the others' signal aborts, and after they have ended
@@ -23,7 +23,7 @@ export async function runTogether(
   await Promise.all(guarded);
   detach();
   const [first] = failures.filter((failure) => !isDinpError(failure, "DINP_ABORTED"));
-  if (first !== undefined) throw first;
+  if (first !== undefined) throw first instanceof Error ? first : new Error(messageOf(first));
 }
 
 /** A growing pause between tries: 50 ms, doubling to 5 s, back to the start after a success. */
@@ -56,7 +56,7 @@ export async function sleepQuietly(clock: Clock, ms: number, signal: AbortSignal
   try {
     await clock.sleep(ms, { signal });
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!isAborted(signal)) throw error;
   }
 }
 
@@ -76,15 +76,23 @@ export async function repeatUntilAborted(
 ): Promise<void> {
   const { clock, logger, signal, isFatal } = context;
   const backoff = new Backoff(clock);
-  while (!signal.aborted) {
+  while (!isAborted(signal)) {
     try {
       await step(signal);
       backoff.succeeded();
     } catch (error) {
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
       if (isFatal?.(error) === true) throw error;
       logger.warn(`${name} failed; it is tried again`, { error: messageOf(error) });
       await backoff.pause(signal);
     }
   }
+}
+
+/** Does `act` for each hint, one after the other. */
+export async function forEachHint<T>(
+  hints: AsyncIterable<T>,
+  act: (hint: T) => Promise<void>,
+): Promise<void> {
+  for await (const hint of hints) await act(hint);
 }

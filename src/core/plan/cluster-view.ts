@@ -18,8 +18,7 @@ export const viewKinds = Object.freeze([
 export type ViewKind = (typeof viewKinds)[number];
 
 /** The kinds of which an app owns many. */
-const ownedKinds = ["release", "placement", "instanceStatus", "domain", "rollout"] as const;
-export type OwnedKind = (typeof ownedKinds)[number];
+export type OwnedKind = "release" | "placement" | "instanceStatus" | "domain" | "rollout";
 
 /** A read-only, indexed picture of the cluster at one revision of the store. */
 export interface ClusterView {

@@ -103,22 +103,24 @@ function hasFailed(crash: CrashRecord, policy: PlanPolicy): boolean {
 
 function failureText(crash: CrashRecord): string {
   const times = crash.failures === 1 ? "" : ` (${String(crash.failures)} failures in a row)`;
-  return `${crash.lastReason}${times}`;
+  return `${crash.lastReason.replace(/\.$/, "")}${times}`;
 }
 
 /** The newest other release whose rollout completed, else the newest other one that has a ready instance. */
 function lastGood(app: App, current: Release, instances: AppInstances, view: ClusterView): Release | null {
-  let best: Release | null = null;
-  const consider = (release: Release | undefined): void => {
-    if (release === undefined || release.id === current.id) return;
-    if (best === null || release.number > best.number) best = release;
-  };
-  for (const rollout of view.of("rollout", app.id)) {
-    if (rollout.state === "complete") consider(view.get("release", rollout.releaseId));
-  }
-  if (best !== null) return best;
-  for (const instance of instances.live) {
-    if (instance.ready) consider(view.get("release", instance.placement.releaseId));
-  }
-  return best;
+  const completed = [...view.of("rollout", app.id)]
+    .filter((rollout) => rollout.state === "complete")
+    .map((rollout) => rollout.releaseId);
+  const serving = instances.live
+    .filter((instance) => instance.ready)
+    .map((instance) => instance.placement.releaseId);
+  return newestOther(completed, current, view) ?? newestOther(serving, current, view);
+}
+
+function newestOther(releaseIds: readonly string[], current: Release, view: ClusterView): Release | null {
+  const others = releaseIds
+    .filter((id) => id !== current.id)
+    .flatMap((id) => view.get("release", id) ?? [])
+    .sort((a, b) => b.number - a.number);
+  return others[0] ?? null;
 }

@@ -22,7 +22,7 @@ export async function* watchChanges(
   signal: AbortSignal,
 ): AsyncGenerator<SeenChange> {
   let revision = after;
-  while (!signal.aborted) {
+  for (;;) {
     let isReset = false;
     for await (const event of store.watch({ after: revision, kinds, signal })) {
       if (event.type === "reset") {

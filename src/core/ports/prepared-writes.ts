@@ -27,6 +27,9 @@ export type PreparedWrite =
       readonly ifRevision: Revision | "absent" | undefined;
     };
 
+/** How deep arrays and objects may lie in each other: databases parse JSON by recursion, on small stacks. */
+const DEPTH_MAX = 64;
+
 const PRINTABLE_ASCII = /^[\x20-\x7e]{1,255}$/;
 
 /** True for what a store takes as a key: 1 to 255 characters of printable ASCII. */
@@ -44,7 +47,7 @@ export function assertStoreKey(key: unknown, what: string): asserts key is strin
 /**
  * Checks the writes of one commit as every `StateStore` must, and takes the copies that it stores.
  * `TypeError`: no writes, two writes to one key, an unknown kind, an illegal key, unique or index value,
- * a revision that is none, or a value that JSON does not carry.
+ * a revision that is none, or a value that JSON does not carry or that is nested deeper than 64 levels.
  */
 export function prepareWrites(writes: readonly Write[]): readonly PreparedWrite[] {
   if (writes.length === 0) throw new TypeError("A commit needs at least one write.");
@@ -158,11 +161,14 @@ function jsonText(value: unknown): string {
   // Before the check, because it is what refuses a value that contains itself.
   const text: unknown = JSON.stringify(value);
   if (typeof text !== "string") throw new TypeError(`A record must be a JSON object; got ${typeof value}.`);
-  assertJson(value, "record");
+  assertJson(value, "record", 0);
   return text;
 }
 
-function assertJson(value: unknown, path: string): void {
+function assertJson(value: unknown, path: string, depth: number): void {
+  if (depth > DEPTH_MAX) {
+    throw new TypeError(`${path.slice(0, 80)}… is nested deeper than ${String(DEPTH_MAX)} levels.`);
+  }
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -174,13 +180,13 @@ function assertJson(value: unknown, path: string): void {
       if (value === null) return;
       if (Array.isArray(value)) {
         value.forEach((item, index) => {
-          assertJson(item, `${path}[${String(index)}]`);
+          assertJson(item, `${path}[${String(index)}]`, depth + 1);
         });
         return;
       }
       if (!isPlainObject(value)) break;
       for (const [name, item] of Object.entries(value)) {
-        if (item !== undefined) assertJson(item, `${path}.${name}`);
+        if (item !== undefined) assertJson(item, `${path}.${name}`, depth + 1);
       }
       return;
     default:
