@@ -10,10 +10,15 @@ process.stdin.once("end", () => {
   ending = true;
 });
 
+/** @param {(string | number)[]} words */
 const say = (...words) => process.stdout.write(`${words.join(" ")}\n`);
+/** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** One write: a variable of its own, so that every acknowledged one can be looked for afterwards. */
+/**
+ * One write: a variable of its own, so that every acknowledged one can be looked for afterwards.
+ * @param {string} app @param {number} writer @param {number} number
+ */
 async function write(app, writer, number) {
   say("start", writer, number);
   let response;
@@ -23,7 +28,7 @@ async function write(app, writer, number) {
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       body: JSON.stringify({ set: { [`W${String(number)}`]: `${app}-${String(number)}` } }),
     });
-    const body = await response.json();
+    const body = /** @type {{ number: number }} */ (await response.json());
     if (response.status === 201) say("ack", writer, number, body.number);
     else say("refused", writer, number, response.status, JSON.stringify(body));
     return true;

@@ -17,6 +17,7 @@ import {
   type RecordTypes,
   type Release,
 } from "@dinp/core";
+import { EventLog } from "../../src/core/loops/events.js";
 import { writesOf } from "../../src/core/loops/plan-writes.js";
 
 /** A cluster of records only: plans are carried out on it as the leader would, without any process. */
@@ -30,6 +31,8 @@ export class World {
   /** Instances that a router still knows or has requests of. */
   readonly held = new Set<string>();
   #random = 1;
+  readonly #source = { next: () => 0.5, bytes: (length: number) => this.#bytes(length) };
+  readonly #log = new EventLog(this.#source);
   #seq = 0;
 
   constructor(policy: Partial<PlanPolicy> = {}) {
@@ -123,10 +126,7 @@ export class World {
     const plan = this.plan();
     let changed = false;
     for (const app of plan.apps) {
-      for (const write of writesOf(app, this.index, this.now, {
-        next: () => 0.5,
-        bytes: (n) => this.#bytes(n),
-      })) {
+      for (const write of writesOf(app, this.index, this.now, this.#source, this.#log)) {
         if (write.op === "put" && write.kind !== "event") {
           this.put(write.kind, write.value);
           changed = true;

@@ -11,7 +11,7 @@ describe("apps", () => {
     expect((await platform.startApp("hello", world.write())).desired).toBe("running");
     await platform.startApp("hello", world.write());
     const types = (await platform.listEvents({ app: "hello" })).map((event) => event.type);
-    expect(types.slice(2)).toEqual(["app.scaled", "app.stopped", "app.started"]);
+    expect(types.slice(3)).toEqual(["app.scaled", "app.stopped", "app.started"]);
   });
 
   it.each([-1, 1.5, 1001, 1e9, NaN, Infinity])("refuses %s instances", async (instances) => {

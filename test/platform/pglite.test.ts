@@ -13,6 +13,7 @@ it("does over a database on disk what it does in memory", async () => {
   await world.push("hello");
   const stop = new AbortController();
   const events = platform.followEvents({ app: "hello" }, { signal: stop.signal })[Symbol.asyncIterator]();
+  expect((await events.next()).value).toMatchObject({ type: "build.succeeded" });
   expect((await events.next()).value).toMatchObject({ type: "app.created" });
   expect((await events.next()).value).toMatchObject({ type: "release.created" });
   const rollout = platform.followRollout("hello", 1, { signal: stop.signal })[Symbol.asyncIterator]();

@@ -34,7 +34,13 @@ describe("releases", () => {
       [1, false, "superseded"],
     ]);
     const types = (await platform.listEvents({ app: "hello" })).map((event) => event.type);
-    expect(types).toEqual(["app.created", "release.created", "release.created"]);
+    expect(types).toEqual([
+      "build.succeeded",
+      "app.created",
+      "release.created",
+      "build.succeeded",
+      "release.created",
+    ]);
   });
 
   it("makes no release of an identical push, unless the last one failed", async () => {

@@ -39,7 +39,8 @@ export async function readJsonBody({ incoming }: HttpBindings): Promise<string> 
     parseJson(text);
     return text;
   } catch (error) {
-    if (late.signal.aborted) throw new DinpError("DINP_TIMEOUT", "The request's body did not arrive in time.");
+    if (late.signal.aborted)
+      throw new DinpError("DINP_TIMEOUT", "The request's body did not arrive in time.");
     throw error;
   } finally {
     clearTimeout(timer);

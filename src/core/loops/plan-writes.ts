@@ -5,16 +5,22 @@ import type { AppPlan, MoveAction } from "../plan/plan.js";
 import type { ClusterView } from "../plan/cluster-view.js";
 import type { Write } from "../ports/state-store.js";
 import type { Random } from "../ports/system.js";
-import { type EventDraft, eventWrite } from "./events.js";
+import type { EventDraft, EventLog } from "./events.js";
 
 /**
  * The commit that carries one app's plan out: compare-and-set on all that the plan was made from, so that a plan from
  * an older view is refused as a whole. Each action also appends its event.
  */
-export function writesOf(plan: AppPlan, view: ClusterView, now: number, random: Random): readonly Write[] {
+export function writesOf(
+  plan: AppPlan,
+  view: ClusterView,
+  now: number,
+  random: Random,
+  log: EventLog,
+): readonly Write[] {
   const appName = plan.app.name;
   const appId = plan.app.id;
-  const event = (draft: EventDraft): Write => eventWrite(random, now, { appId, appName, ...draft });
+  const event = (draft: EventDraft): Write => log.write(now, { appId, appName, ...draft });
   const writes: Write[] = [
     ...placements(plan, now, random, event),
     ...moves(plan, view, now, event),

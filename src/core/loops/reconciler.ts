@@ -4,7 +4,7 @@ import type { AppPlan, Plan, PlanFacts, Refusal } from "../plan/plan.js";
 import type { PlanPolicy } from "../plan/policy.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
-import { eventWrite } from "./events.js";
+import { EventLog } from "./events.js";
 import { writesOf } from "./plan-writes.js";
 import type { StateFollower } from "./state-follower.js";
 import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
@@ -30,12 +30,14 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #news = new Wakeup();
   readonly #leaderSince: number;
+  readonly #log: EventLog;
   readonly #refusals = new Map<string, string>();
   #inferredStops: readonly number[] = [];
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     this.#leaderSince = options.clock.now();
+    this.#log = new EventLog(options.random);
   }
 
   /** Something changed that the view does not show: a node was heard of, a router acknowledged. */
@@ -103,7 +105,7 @@ export class Reconciler {
 
   async #commitApp(plan: AppPlan, now: number, signal: AbortSignal): Promise<number | null> {
     const { store, follower, random, lease, logger, clock } = this.#options;
-    const writes = writesOf(plan, follower.view, now, random);
+    const writes = writesOf(plan, follower.view, now, random, this.#log);
     if (writes.length === 0) return null;
     const fencing = { lease: lease.name, epoch: lease.epoch };
     try {
@@ -122,7 +124,7 @@ export class Reconciler {
 
   /** Says every new refusal once, as an event. */
   async #explain(plan: Plan, now: number, signal: AbortSignal): Promise<void> {
-    const { store, random, lease, follower } = this.#options;
+    const { store, lease, follower } = this.#options;
     const refusals = [...plan.refused, ...plan.apps.flatMap((app) => app.refused)];
     const current = new Map(refusals.map((refusal) => [refusalKey(refusal), refusal]));
     for (const key of [...this.#refusals.keys()]) if (!current.has(key)) this.#refusals.delete(key);
@@ -131,7 +133,7 @@ export class Reconciler {
     const writes = fresh.map(([, refusal]) => {
       const appName = refusal.appId === null ? null : (follower.view.get("app", refusal.appId)?.name ?? null);
       const message = `${refusal.code}: ${refusal.reason}`;
-      return eventWrite(random, now, { type: "plan.refused", appId: refusal.appId, appName, message });
+      return this.#log.write(now, { type: "plan.refused", appId: refusal.appId, appName, message });
     });
     await store.commit(writes, { fencing: { lease: lease.name, epoch: lease.epoch }, signal });
     for (const [key, refusal] of fresh) this.#refusals.set(key, sayingOf(refusal));

@@ -27,3 +27,14 @@ export function newTimeId(random: RandomBytes, now: number, prefix: string): str
   }
   return `${prefix}-${digits}${randomText(random, 12)}`;
 }
+
+/** The times in the ids of this process's events: no two the same, so that the ids sort in the order of their making. */
+export class EventTimes {
+  #last = 0;
+
+  /** `now`, or one millisecond after the last one. */
+  next(now: number): number {
+    this.#last = Math.max(now, this.#last + 1);
+    return this.#last;
+  }
+}

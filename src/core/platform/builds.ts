@@ -176,7 +176,7 @@ export class Builds {
     const answer = await change(this.#context, "build.create", input, rest, () =>
       Promise.resolve({
         writes: [{ op: "put", kind: "build", value: build }],
-        events: [{ type: "build.succeeded", message }],
+        events: [{ type: "build.succeeded", message, app: { id: null, name: build.appName } }],
         result,
       }),
     );
@@ -193,7 +193,12 @@ export class Builds {
     const reason = printable(error.message);
     const failed: Build = { ...started, state: "failed", error: reason, endedAt: now };
     const message = `build of ${started.appName} failed: ${reason}`;
-    const event = toRecord(this.#context, { type: "build.failed", message }, actor, now);
+    const event = toRecord(
+      this.#context,
+      { type: "build.failed", message, app: { id: null, name: started.appName } },
+      actor,
+      now,
+    );
     try {
       await store.commit([
         { op: "put", kind: "build", value: failed },

@@ -17,7 +17,8 @@ const RETRY_DELAY_MS_MAX = 50;
 export interface NewEvent {
   readonly type: string;
   readonly message: string;
-  readonly app?: { readonly id: string; readonly name: string };
+  /** `id` null: the app need not exist (yet). */
+  readonly app?: { readonly id: string | null; readonly name: string };
 }
 
 /** Everything that one write would change, and its answer. */

@@ -1,3 +1,4 @@
+import type { EventTimes } from "../model/ids.js";
 import type { Token } from "../model/records.js";
 import type { Clock, Hasher, Logger, Random } from "../ports/system.js";
 import type { LogRequest } from "../ports/control-link.js";
@@ -34,17 +35,6 @@ export interface PlatformOptions {
 /** {@link PlatformOptions} with its defaults filled in. */
 export interface PlatformContext extends Required<PlatformOptions> {
   readonly eventTimes: EventTimes;
-}
-
-/** The times in the ids of this process's events: no two the same, so that the ids sort in the order of their making. */
-export class EventTimes {
-  #last = 0;
-
-  /** `now`, or one millisecond after the last one. */
-  next(now: number): number {
-    this.#last = Math.max(now, this.#last + 1);
-    return this.#last;
-  }
 }
 
 /** Who asks: the holder of a token. */

@@ -1,8 +1,8 @@
+import { EventTimes } from "../model/ids.js";
 import type { LogLine } from "../ports/runtime.js";
 import { deleteApp, getApp, listApps, scaleApp, setDesired } from "./apps.js";
 import { Builds, type BuildRequest } from "./builds.js";
 import {
-  EventTimes,
   type Caller,
   type PlatformContext,
   type PlatformOptions,
