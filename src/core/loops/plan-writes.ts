@@ -1,6 +1,7 @@
 import { newId } from "../model/ids.js";
 import { domainKey } from "../model/kinds.js";
-import type { Placement } from "../model/records.js";
+import type { InstanceStatus, Placement } from "../model/records.js";
+import { isNobodysFault } from "../plan/app-plan.js";
 import type { AppPlan, MoveAction } from "../plan/plan.js";
 import type { ClusterView } from "../plan/cluster-view.js";
 import type { Write } from "../ports/state-store.js";
@@ -67,13 +68,7 @@ function moves(plan: AppPlan, view: ClusterView, now: number, event: MakeEvent):
   }
   return [...farthest.values()].flatMap((move): Write[] => {
     const { instanceId, nodeId } = move.placement;
-    const failed =
-      view.get("instanceStatus", instanceId)?.phase === "exited" && move.placement.desired === "running";
-    const type = failed
-      ? "instance.failed"
-      : move.to === "draining"
-        ? "instance.draining"
-        : "instance.stopping";
+    const type = eventTypeOf(move, view.get("instanceStatus", instanceId));
     return [
       {
         op: "put",
@@ -84,6 +79,14 @@ function moves(plan: AppPlan, view: ClusterView, now: number, event: MakeEvent):
       event({ type, instanceId, nodeId, message: move.reason }),
     ];
   });
+}
+
+/** An instance that ended by itself failed, unless it ended with the platform. */
+function eventTypeOf(move: MoveAction, status: InstanceStatus | undefined): string {
+  if (status?.exit != null && move.placement.desired === "running") {
+    return isNobodysFault(status.exit) ? "instance.ended" : "instance.failed";
+  }
+  return move.to === "draining" ? "instance.draining" : "instance.stopping";
 }
 
 function adoptions(plan: AppPlan, now: number, event: MakeEvent): Write[] {

@@ -105,7 +105,7 @@ function countFailures(instances: AppInstances, draft: Draft, context: PlanConte
 }
 
 /** Stopped with the platform, or ended while it was away: says nothing about the release. */
-function isNobodysFault(exit: InstanceExit): boolean {
+export function isNobodysFault(exit: InstanceExit): boolean {
   return exit.cause === "stopped" || exit.cause === "unknown";
 }
 

@@ -36,7 +36,7 @@ export function judgeRollout(
     state: "running",
     startedAt: now,
     endedAt: null,
-    reason: `waiting for ${String(app.instances)} ready instances`,
+    reason: `waiting for ${counted(app.instances, "ready instance")}`,
     logTail: [],
   };
   const judged =
@@ -123,4 +123,8 @@ function newestOther(releaseIds: readonly string[], current: Release, view: Clus
     .flatMap((id) => view.get("release", id) ?? [])
     .sort((a, b) => b.number - a.number);
   return others[0] ?? null;
+}
+
+function counted(count: number, noun: string): string {
+  return `${String(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

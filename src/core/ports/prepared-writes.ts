@@ -158,11 +158,12 @@ function namedValues<T>(
 }
 
 function jsonText(value: unknown): string {
-  // Before the check, because it is what refuses a value that contains itself.
-  const text: unknown = JSON.stringify(value);
-  if (typeof text !== "string") throw new TypeError(`A record must be a JSON object; got ${typeof value}.`);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new TypeError(`A record must be an object; got ${value === null ? "null" : typeof value}.`);
+  }
+  // Before it is written out, because this is what refuses a value that contains itself.
   assertJson(value, "record", 0);
-  return text;
+  return JSON.stringify(value);
 }
 
 function assertJson(value: unknown, path: string, depth: number): void {

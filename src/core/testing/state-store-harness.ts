@@ -4,7 +4,7 @@ import type { StateStore } from "../ports/state-store.js";
 export interface StateStoreHarness {
   /** Opened, without records and with no lease of a name that the suite has used; revisions may have been used. */
   readonly store: StateStore;
-  /** After so many commits, a watch from before them gets `reset`. At most a few hundred. */
+  /** After so many commits, a watch from before them gets `reset`. At most a few hundred; 40 must not be enough. */
   readonly commitsToReset: number;
   /** The time that leases run on: `now` in milliseconds, `pass` lets at least so many go by. */
   readonly time: { readonly now: () => number; readonly pass: (ms: number) => Promise<void> };

@@ -69,7 +69,7 @@ export const watchCases: readonly StoreCase[] = [
   }),
 
   storeCase("no commit is lost or out of order while many are made and read", async ({ store }) => {
-    const count = 60;
+    const count = 30;
     const after = await presentRevision(store);
     const watches = [watch(store, after), watch(store, after), watch(store, after)];
     const reads = watches.map(({ reader }) => reader.take(count));
@@ -89,7 +89,7 @@ export const watchCases: readonly StoreCase[] = [
 
   storeCase("a snapshot and a watch from its revision tell everything", async ({ store }) => {
     const commits = (async () => {
-      for (let index = 0; index < 40; index += 1) {
+      for (let index = 0; index < 30; index += 1) {
         const key = `k${String(index % 7)}`;
         if (index % 5 === 4) await store.commit([{ op: "delete", kind: "setting", key }]);
         else await store.commit([putSetting(key, String(index))]);
