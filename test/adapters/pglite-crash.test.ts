@@ -84,7 +84,8 @@ describe("pglite state store: kill -9", () => {
     const folder = await bench.newFolder();
     await rm(folder, { recursive: true });
     const maker = new TellingChild(child.file, [folder, "0"]);
-    while (!(await hasFiles(`${folder}/pg.unfinished`))) await delay(5);
+    while (!maker.hasEnded && !(await hasFiles(`${folder}/pg.unfinished`))) await delay(5);
+    expect(maker.hasEnded).toBe(false);
     await delay(random() * 300);
     await maker.kill();
     const store = await bench.open(folder);

@@ -35,7 +35,9 @@ function tellPid(socket: Socket): void {
   socket.on("error", () => socket.destroy());
   socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy());
   socket.resume();
-  socket.end(`${String(process.pid)}\n`, () => socket.destroySoon());
+  socket.end(`${String(process.pid)}\n`, () => {
+    socket.destroySoon();
+  });
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -95,7 +95,7 @@ function indexDescription(kind: Kind): string {
   return `unique: ${Object.keys(unique).sort().join(" ")}; indexes: ${Object.keys(indexes).sort().join(" ")}`;
 }
 
-async function reindexKind<K extends Kind>(session: SqlSession, kind: K): Promise<void> {
+async function reindexKind(session: SqlSession, kind: Kind): Promise<void> {
   const schema = schemaOf(kind);
   await session.run(sql`DELETE FROM dinp_unique_values WHERE kind = ${kind}`);
   await session.run(sql`DELETE FROM dinp_index_values WHERE kind = ${kind}`);

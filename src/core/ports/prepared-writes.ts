@@ -101,7 +101,7 @@ export function listLimit(kind: Kind, options: ListOptions): number {
 
 /** The schema of a kind; `TypeError` when there is no such kind. */
 export function schemaOf<K extends Kind>(kind: K): KindSchema<RecordTypes[K]> {
-  if (!Object.hasOwn(kindSchemas, kind)) throw new TypeError(`There is no kind of record "${String(kind)}".`);
+  if (!Object.hasOwn(kindSchemas, kind)) throw new TypeError(`There is no kind of record "${kind}".`);
   return kindSchemas[kind];
 }
 

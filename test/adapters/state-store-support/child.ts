@@ -21,6 +21,7 @@ export async function buildChild(name: string): Promise<{ readonly file: string;
     config: false,
     silent: true,
     noExternal: [/^@dinp\//],
+    external: [/^@electric-sql\//],
     esbuildOptions: (options) => {
       options.alias = {
         "@dinp/core/pglite": join(root, "src/adapters/pglite/index.ts"),
@@ -36,6 +37,7 @@ export class TellingChild {
   readonly process: ChildProcess;
   readonly told: unknown[] = [];
   readonly #ended: Promise<void>;
+  #hasEnded = false;
 
   constructor(file: string, args: readonly string[]) {
     this.process = fork(file, [...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
@@ -44,25 +46,28 @@ export class TellingChild {
     });
     this.#ended = new Promise((resolve) => {
       this.process.once("close", () => {
+        this.#hasEnded = true;
         resolve();
       });
     });
   }
 
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** Resolves when it has told so much; rejects when it ends before. */
   async hasTold(count: number): Promise<void> {
     while (this.told.length < count) {
-      await new Promise<void>((resolve, reject) => {
+      if (this.#hasEnded) throw new Error(`The child ended after ${String(this.told.length)} messages.`);
+      await new Promise<void>((resolve) => {
         const done = (): void => {
           this.process.off("message", done);
-          this.process.off("close", gone);
+          this.process.off("close", done);
           resolve();
         };
-        const gone = (): void => {
-          reject(new Error(`The child ended after ${String(this.told.length)} messages.`));
-        };
         this.process.once("message", done);
-        this.process.once("close", gone);
+        this.process.once("close", done);
       });
     }
   }
