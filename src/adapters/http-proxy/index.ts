@@ -1,2 +1,2 @@
-export { type HttpProxyForwarderOptions, loadHttpProxyForwarder } from "./http-proxy-forwarder.js";
+export { type HttpProxyForwarderOptions, loadHttpProxyForwarder } from "./load-http-proxy-forwarder.js";
 export type { NodeExchange } from "./node-exchange.js";

@@ -3,9 +3,7 @@ import type { PGlite } from "@electric-sql/pglite";
 import { fsyncSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-
-/** What an acknowledged commit survives: the death of this process only, or also a loss of power. */
-export type PgliteDurability = "process-crash" | "power-loss";
+import type { PgliteDurability } from "./durability.js";
 
 interface Driver {
   readonly main: typeof import("@electric-sql/pglite");

@@ -1,2 +1,2 @@
-export type { PgliteDurability } from "./driver.js";
+export type { PgliteDurability } from "./durability.js";
 export { createPgliteStateStore, type PgliteStateStoreOptions } from "./pglite-state-store.js";

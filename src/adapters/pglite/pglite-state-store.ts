@@ -2,7 +2,8 @@ import { DinpError, messageOf, type Clock, type StateStore } from "@dinp/core";
 import { mkdir, realpath } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SqlStateStore, type SqlDatabase } from "../sql/index.js";
-import { openPglite, type PgliteDurability } from "./driver.js";
+import { openPglite } from "./driver.js";
+import type { PgliteDurability } from "./durability.js";
 import { acquireFolderLock } from "./folder-lock.js";
 import { PgliteDatabase } from "./pglite-database.js";
 
