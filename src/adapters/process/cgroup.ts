@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { readProcess, signalProcess } from "./proc.js";
 
 /** A folder of one instance in the kernel's memory controller. */
 export interface MemoryCgroup {
@@ -8,6 +9,10 @@ export interface MemoryCgroup {
   join(pid: number): void;
   /** Living members and those not yet waited for; empty when it is gone. */
   pids(): readonly number[];
+  /** Ends all members at once; where the kernel cannot, in a bounded number of rounds, for those that are born meanwhile. */
+  killAll(): void;
+  /** False also when a member ended while it was looked at: it may have left a child. */
+  isEmpty(): boolean;
   /** How often the kernel has killed a member for memory. */
   oomKills(): number;
   /** False while the kernel still counts members. Idempotent. */
@@ -28,6 +33,7 @@ export interface MemoryController {
 
 const ROOT = "/sys/fs/cgroup";
 const MIB = 1024 * 1024;
+const KILL_ROUNDS_MAX = 50;
 
 /**
  * The memory controller if this process may use it (cgroups(7)): v2's when the root of the hierarchy hands it on to children,
@@ -114,16 +120,28 @@ function limitV2(path: string, memoryMb: number): void {
 
 function cgroupAt(version: 1 | 2, path: string): MemoryCgroup {
   const counter = version === 1 ? "memory.oom_control" : "memory.events";
+  const pids = (): readonly number[] =>
+    readText(join(path, "cgroup.procs"))
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(Number);
+  // One that is waited for can have no child any more; of one that is gone nobody knows.
+  const isEmpty = (): boolean => pids().every((pid) => readProcess(pid)?.alive === false);
   return {
     path,
     join: (pid) => {
       writeFileSync(join(path, "cgroup.procs"), String(pid));
     },
-    pids: () =>
-      readText(join(path, "cgroup.procs"))
-        .split("\n")
-        .filter((line) => line !== "")
-        .map(Number),
+    pids,
+    isEmpty,
+    killAll: () => {
+      if (writeIfThere(join(path, "cgroup.kill"), "1")) return;
+      for (let round = 0; round < KILL_ROUNDS_MAX && !isEmpty(); round += 1)
+        for (const pid of pids()) {
+          const member = readProcess(pid);
+          if (member !== null) signalProcess(member, "SIGKILL");
+        }
+    },
     oomKills: () => Number(/^oom_kill (\d+)$/m.exec(readText(join(path, counter)))?.[1] ?? 0),
     tryRemove: () => removeFolder(path),
   };
@@ -136,6 +154,16 @@ function removeFolder(path: string): boolean {
     return true;
   } catch {
     return !existsSync(path);
+  }
+}
+
+function writeIfThere(file: string, text: string): boolean {
+  try {
+    if (!existsSync(file)) return false;
+    writeFileSync(file, text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -46,6 +46,8 @@ export interface InstanceFacts {
   readonly releaseId: string;
   readonly image: ImageRef | null;
   readonly port: number;
+  /** The user of its processes; null when it has none of its own or its port is not known. */
+  readonly uid: number | null;
   readonly memoryMb: number;
   readonly startedAt: number;
   readonly dir: string;
@@ -345,11 +347,14 @@ export class Instance {
     let giveUpAt: number | null = null;
     for (;;) {
       const members = this.#membersIn(await table.scan());
-      if (members.length === 0) return;
+      // The kernel's list knows what was born while the others were being read.
+      const none = members.length === 0 && this.facts.cgroup?.isEmpty() !== false;
+      if (none) return;
       if (clock.monotonicMs() >= (this.#killAt ?? 0)) {
         giveUpAt ??= clock.monotonicMs() + KILL_WAIT_MS;
         if (clock.monotonicMs() > giveUpAt) throw this.#unkillable();
         for (const member of members) signalProcess(member, "SIGKILL");
+        this.facts.cgroup?.killAll();
       }
       await clock.sleep(POLL_MS, { signal: closing });
     }
@@ -357,8 +362,13 @@ export class Instance {
 
   #membersIn(entries: readonly ProcessEntry[]): readonly ProcessEntry[] {
     const { clusterId } = this.#context;
-    const { instanceId, cgroup } = this.facts;
-    return membersOf(entries, { clusterId, instanceId }, this.#groupIn(entries), new Set(cgroup?.pids()));
+    const { instanceId, uid, cgroup } = this.facts;
+    return membersOf(
+      entries,
+      { clusterId, instanceId, uid },
+      this.#groupIn(entries),
+      new Set(cgroup?.pids()),
+    );
   }
 
   /**

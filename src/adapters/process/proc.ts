@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 /** One line of /proc/PID/stat, as far as it matters here (proc(5)). */
@@ -26,6 +26,8 @@ export interface ProcessMark {
   readonly clusterId: string;
   readonly instanceId: string;
   readonly port: number;
+  /** Whose process it is: anyone may write anything into an environment. */
+  readonly uid: number;
 }
 
 /** Names of the environment variables that mark a process as an instance's. */
@@ -96,15 +98,17 @@ export function parseStat(pid: number, text: string): ProcessStat | null {
 /** The mark in a process's environment; null without one, or when it may not be read. */
 export function readMark(pid: number): ProcessMark | null {
   let text: string;
+  let uid: number;
   try {
     text = readFileSync(`/proc/${String(pid)}/environ`, "latin1");
+    ({ uid } = statSync(`/proc/${String(pid)}`));
   } catch {
     return null;
   }
   const clusterId = environValue(text, markNames.cluster);
   const instanceId = environValue(text, markNames.instance);
   if (clusterId === null || instanceId === null) return null;
-  return { clusterId, instanceId, port: Number(environValue(text, markNames.port) ?? 0) };
+  return { clusterId, instanceId, port: Number(environValue(text, markNames.port) ?? 0), uid };
 }
 
 function environValue(environ: string, name: string): string | null {
@@ -167,12 +171,12 @@ export class ProcessTable {
 }
 
 /**
- * The living processes of one instance: by mark, by membership in the leader's group or session (when `leaderPid` is given, and
+ * The living processes of one instance: by mark, if its user's (null: anyone's), by membership in the leader's group or session (when `leaderPid` is given, and
  * only while it is certain that the number is still the leader's), by `extraPids`, and the descendants of all these.
  */
 export function membersOf(
   entries: readonly ProcessEntry[],
-  owner: { readonly clusterId: string; readonly instanceId: string },
+  owner: { readonly clusterId: string; readonly instanceId: string; readonly uid: number | null },
   leaderPid: number | null,
   extraPids: ReadonlySet<number>,
 ): readonly ProcessEntry[] {
@@ -181,7 +185,9 @@ export function membersOf(
     extraPids.has(entry.pid) ||
     members.has(entry.ppid) ||
     (leaderPid !== null && (entry.pgrp === leaderPid || entry.session === leaderPid)) ||
-    (entry.mark?.instanceId === owner.instanceId && entry.mark.clusterId === owner.clusterId);
+    (entry.mark?.instanceId === owner.instanceId &&
+      entry.mark.clusterId === owner.clusterId &&
+      (owner.uid === null || entry.mark.uid === owner.uid));
   for (let grown = -1; grown !== members.size;) {
     grown = members.size;
     for (const entry of entries)

@@ -86,6 +86,7 @@ function factsOf(
     releaseId,
     image,
     port,
+    uid: port === 0 ? null : context.uidOf(port),
     memoryMb,
     startedAt,
     dir,

@@ -72,6 +72,7 @@ export async function startInstance(
         releaseId,
         image,
         port,
+        uid,
         memoryMb,
         startedAt,
         dir,

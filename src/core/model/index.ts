@@ -6,3 +6,5 @@ export * from "./kinds.js";
 export * from "./manifest.js";
 export * from "./names.js";
 export * from "./records.js";
+export * from "./prepared-writes.js";
+export * from "./stored-records.js";

@@ -1,7 +1,6 @@
 export * from "./archive.js";
 export * from "./control-link.js";
 export * from "./forwarder.js";
-export * from "./prepared-writes.js";
 export * from "./prober.js";
 export * from "./registry.js";
 export * from "./route-table.js";

@@ -1,37 +1,8 @@
-import type { Kind, RecordTypes } from "../model/kinds.js";
+import type { Kind } from "../model/kinds.js";
 import type { Revision } from "../model/records.js";
+import type { ListOptions, RecordChange, Stored, Write } from "../model/stored-records.js";
 
-/** A record together with the revision of the commit that last wrote it. `Stored<Kind>` is a union over the kinds. */
-export type Stored<K extends Kind = Kind> = {
-  readonly [P in K]: {
-    readonly kind: P;
-    readonly key: string;
-    readonly value: RecordTypes[P];
-    readonly revision: Revision;
-  };
-}[K];
-
-/**
- * One change of a commit. `ifRevision` makes it a compare-and-set: the record's present revision, or `"absent"`.
- * Without it the write is unconditional. `check` changes nothing and only guards.
- * A `delete` of an absent record without `ifRevision` does nothing.
- */
-export type Write =
-  | { readonly [K in Kind]: PutWrite<K> }[Kind]
-  | { readonly op: "delete"; readonly kind: Kind; readonly key: string; readonly ifRevision?: Revision }
-  | {
-      readonly op: "check";
-      readonly kind: Kind;
-      readonly key: string;
-      readonly ifRevision: Revision | "absent";
-    };
-
-export interface PutWrite<K extends Kind> {
-  readonly op: "put";
-  readonly kind: K;
-  readonly value: RecordTypes[K];
-  readonly ifRevision?: Revision | "absent";
-}
+export type { ListOptions, PutWrite, RecordChange, Stored, Write } from "../model/stored-records.js";
 
 /** A consistent picture of the asked kinds at one revision. */
 export interface Snapshot {
@@ -39,27 +10,6 @@ export interface Snapshot {
   /** The records of the kinds that were asked for, in key order within a kind. */
   readonly records: readonly Stored[];
 }
-
-export interface ListOptions {
-  /** Only records whose named index (see `kindSchemas`) has this value. */
-  readonly index?: { readonly name: string; readonly value: string };
-  /** Only records whose key comes after this one (before it when `reverse`). */
-  readonly after?: string;
-  /** At most this many. Default: all. */
-  readonly limit?: number;
-  /** Keys descending. Default false. */
-  readonly reverse?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-/** A record that was written (`value`) or deleted (`value: null`) by the commit of a {@link WatchEvent}. */
-export type RecordChange = {
-  readonly [K in Kind]: {
-    readonly kind: K;
-    readonly key: string;
-    readonly value: RecordTypes[K] | null;
-  };
-}[Kind];
 
 /**
  * What `watch` yields. `commit`: the changes of one commit, in revision order. Events may come twice, none is lost.

@@ -1,7 +1,7 @@
-import { DinpError } from "../model/errors.js";
-import { kindSchemas, type Kind, type KindSchema, type RecordTypes } from "../model/kinds.js";
-import type { Revision } from "../model/records.js";
-import type { ListOptions, RecordChange, Stored, Write } from "./state-store.js";
+import { DinpError } from "./errors.js";
+import { kindSchemas, type Kind, type KindSchema, type RecordTypes } from "./kinds.js";
+import type { Revision } from "./records.js";
+import type { ListOptions, RecordChange, Stored, Write } from "./stored-records.js";
 
 /** One value of a record by which it can be found: the name of the unique key or index, and the value. */
 export interface NamedValue {
