@@ -48,6 +48,16 @@ async function runToEnd(
   return untilExited(harness.runtime, spec.instanceId);
 }
 
+/** Living processes of a user. */
+async function processesOf(uid: number): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).map(Number).filter(Number.isInteger)) {
+    const status = await readFile(`/proc/${String(pid)}/status`, "latin1").catch(() => "");
+    if (new RegExp(`^Uid:\\s+${String(uid)}\\s`, "m").test(status) && isAlive(pid)) found.push(pid);
+  }
+  return found;
+}
+
 async function textOf(runtime: ProcessRuntime, instanceId: string, tail = 100): Promise<string[]> {
   const lines: string[] = [];
   for await (const { text } of runtime.logs(instanceId, { tail })) lines.push(text);
@@ -465,6 +475,45 @@ describe.runIf(asRoot)("process runtime: users", () => {
     expect(lines.at(-1)?.replaceAll(/\s+;/g, ";")).toBe(
       `Uid:\t${ids};Gid:\t${ids};Groups:;CapPrm:\t${none};CapEff:\t${none};NoNewPrivs:\t1`,
     );
+  });
+
+  it("processes that clear their environment and never stay the same end with their instance", async () => {
+    const harness = await makeHarness();
+    const limit = (await harness.runtime.capacity()).memoryLimit;
+    // Without a cgroup nothing ties such a process to its instance.
+    if (!limit.startsWith("cgroup")) return;
+    const hop = "#!/bin/sh\ntrap '' TERM HUP\nsleep 0.02\nsetsid env -i /bin/sh \"$0\" &\n";
+    const run =
+      "#!/bin/sh\nfor i in 1 2 3 4; do setsid env -i /bin/sh ./hop.sh & done\nexec node server.js\n";
+    const image = await harness.image({ "server.js": SERVER, "hop.sh": hop, "run.sh": run });
+    for (let round = 0; round < 2; round += 1) {
+      const spec = await harness.spec(image, { command: ["./run.sh"] });
+      await harness.runtime.start(spec);
+      await fetchText(spec.port);
+      const uid = 200_000 + spec.port;
+      await eventually(async () => (await processesOf(uid)).length >= 5);
+      await harness.runtime.stop(spec.instanceId, { graceMs: 0 });
+      await harness.runtime.remove(spec.instanceId);
+      expect(await processesOf(uid)).toEqual([]);
+    }
+  });
+
+  it("a process that claims to be another app's is not taken for one of its processes", async () => {
+    const harness = await makeHarness();
+    const image = await harness.image({ "server.js": SERVER });
+    const victim = await harness.spec(image);
+    await harness.runtime.start(victim);
+    await fetchText(victim.port);
+    const liar = await harness.spec(image, {
+      command: ["/bin/sh", "-c", `DINP_INSTANCE_ID=${victim.instanceId} sleep 1000 & wait`],
+    });
+    await harness.runtime.start(liar);
+    await eventually(async () => (await markedProcesses(harness.clusterId, victim.instanceId)).length === 2);
+    expect((await harness.runtime.stats(victim.instanceId))?.processes).toBe(1);
+    await harness.runtime.stop(victim.instanceId, { graceMs: 0 });
+    expect((await harness.runtime.stats(liar.instanceId))?.processes).toBe(2);
+    await harness.runtime.stop(liar.instanceId, { graceMs: 0 });
+    expect(await markedProcesses(harness.clusterId)).toEqual([]);
   });
 
   it("nothing in an app's environment acts before the user is changed", async () => {

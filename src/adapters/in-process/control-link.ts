@@ -15,17 +15,19 @@ import { Channel } from "./channel.js";
 interface Arrival {
   readonly session: AgentSession;
   readonly admitted: () => void;
+  readonly isClosed: () => boolean;
 }
 
 /** A {@link ControlLink} between a server and the agents of one process. */
 export class InProcessControlLink implements ControlLink {
   readonly #arrivals = new Set<Arrival>();
-  #knock: (() => void) | null = null;
+  /** Wakes whoever accepts. */
+  readonly #knocks = new Set<() => void>();
 
   /** Connections as they come, until the signal aborts; then every connection that it yielded is closed. */
   async *accept(options: { readonly signal: AbortSignal }): AsyncIterable<AgentSession> {
     const { signal } = options;
-    const admitted: AgentSession[] = [];
+    const admitted = new Set<Arrival>();
     try {
       while (!signal.aborted) {
         const [arrival] = this.#arrivals;
@@ -34,12 +36,13 @@ export class InProcessControlLink implements ControlLink {
           continue;
         }
         this.#arrivals.delete(arrival);
-        admitted.push(arrival.session);
+        for (const other of admitted) if (other.isClosed()) admitted.delete(other);
+        admitted.add(arrival);
         arrival.admitted();
         yield arrival.session;
       }
     } finally {
-      for (const session of admitted) await session.close();
+      for (const { session } of admitted) await session.close();
     }
   }
 
@@ -53,7 +56,9 @@ export class InProcessControlLink implements ControlLink {
   ): Promise<ServerSession> {
     const toServer = new Channel<AgentReport>();
     const toAgent = new Channel<ServerMessage>();
+    let isClosed = false;
     const close = (): Promise<void> => {
+      isClosed = true;
       toServer.close();
       toAgent.close();
       return Promise.resolve();
@@ -66,15 +71,17 @@ export class InProcessControlLink implements ControlLink {
         logs: (request) => options.logs(request),
         close,
       },
+      () => isClosed,
       options.signal,
     );
     return { report: (report) => toServer.send(structuredClone(report)), messages: () => toAgent, close };
   }
 
-  #admission(session: AgentSession, signal: AbortSignal): Promise<void> {
+  #admission(session: AgentSession, isClosed: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const arrival: Arrival = {
         session,
+        isClosed,
         admitted: () => {
           signal.removeEventListener("abort", abort);
           resolve();
@@ -90,7 +97,7 @@ export class InProcessControlLink implements ControlLink {
       }
       signal.addEventListener("abort", abort, { once: true });
       this.#arrivals.add(arrival);
-      this.#knock?.();
+      for (const knock of [...this.#knocks]) knock();
     });
   }
 
@@ -98,10 +105,10 @@ export class InProcessControlLink implements ControlLink {
     await new Promise<void>((resolve) => {
       const done = (): void => {
         signal.removeEventListener("abort", done);
-        this.#knock = null;
+        this.#knocks.delete(done);
         resolve();
       };
-      this.#knock = done;
+      this.#knocks.add(done);
       signal.addEventListener("abort", done, { once: true });
     });
   }

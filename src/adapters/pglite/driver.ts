@@ -10,6 +10,8 @@ interface Driver {
   readonly nodefs: typeof import("@electric-sql/pglite/nodefs");
 }
 
+type NodeFS = InstanceType<Driver["nodefs"]["NodeFS"]>;
+
 /** WASI's number for an input/output error. */
 const EIO = 29;
 
@@ -66,46 +68,62 @@ async function makeDatabase(
 
 async function startDatabase(driver: Driver, home: string, durability: PgliteDurability): Promise<PGlite> {
   const { PGlite } = driver.main;
-  // As text: what is read is parsed and frozen in one place, and numbers of 64 bits are not rounded on the way.
-  const parsers = { [driver.main.types.JSON]: (text: string): string => text };
-  if (durability === "process-crash") return PGlite.create({ dataDir: home, parsers });
+  const isSyncing = durability === "power-loss";
   return PGlite.create({
-    fs: syncingFolder(driver, home),
-    parsers,
+    fs: hookedFolder(driver, home, isSyncing),
+    // As text: what is read is parsed and frozen in one place.
+    parsers: { [driver.main.types.JSON]: (text: string): string => text },
     // PGlite turns fsync off (`-F`). Of the ways to sync the log, only `fsync` reaches the file system below.
-    startParams: [
-      ...PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
-      "-c",
-      "wal_sync_method=fsync",
-    ],
+    startParams: isSyncing
+      ? [
+          ...PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
+          "-c",
+          "wal_sync_method=fsync",
+        ]
+      : [...PGlite.defaultStartParams],
   });
 }
 
-/** PGlite's folder file system with the `fsync` that it lacks: without one, Emscripten takes every sync for done. */
-function syncingFolder({ nodefs }: Driver, home: string): InstanceType<Driver["nodefs"]["NodeFS"]> {
-  class SyncingNodeFS extends nodefs.NodeFS {
-    override async init(
-      ...parameters: Parameters<InstanceType<Driver["nodefs"]["NodeFS"]>["init"]>
-    ): ReturnType<InstanceType<Driver["nodefs"]["NodeFS"]>["init"]> {
+/** PGlite's folder file system, with what PGlite leaves out put into PostgreSQL's module before it starts. */
+function hookedFolder({ nodefs }: Driver, home: string, isSyncing: boolean): NodeFS {
+  class HookedNodeFS extends nodefs.NodeFS {
+    override async init(...parameters: Parameters<NodeFS["init"]>): ReturnType<NodeFS["init"]> {
       const { emscriptenOpts } = await super.init(...parameters);
       const preRun = [...(emscriptenOpts.preRun ?? [])];
       preRun.push((module) => {
-        const operations = propertyOf(module.NODEFS, "stream_ops");
-        if (typeof operations !== "object" || operations === null) {
-          throw new DinpError("DINP_UNAVAILABLE", "This version of PGlite gives no way to sync its files.", {
-            hint: 'Install the version that this package names, or ask for the durability "process-crash".',
-          });
-        }
-        Object.assign(operations, { fsync: syncStream });
+        leaveLoopOnAbort(module);
+        if (isSyncing) addSync(propertyOf(module.NODEFS, "stream_ops"));
       });
       return { emscriptenOpts: { ...emscriptenOpts, preRun } };
     }
   }
-  return new SyncingNodeFS(home);
+  return new HookedNodeFS(home);
 }
 
-function propertyOf(of: unknown, name: string): unknown {
-  return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
+/**
+ * When PostgreSQL panics (the disk is full, a sync failed), PGlite swallows it and calls it again for ever, with the
+ * whole event loop standing still. Restoring the stack is what it does in between, and nothing catches its errors.
+ */
+function leaveLoopOnAbort(module: object): void {
+  Object.assign(module, {
+    onAbort: () => {
+      Object.assign(module, {
+        stackRestore: () => {
+          throw new Error("PostgreSQL has given up; see that the disk has space left and no errors");
+        },
+      });
+    },
+  });
+}
+
+/** Adds the `fsync` that PGlite's file system lacks: without one, Emscripten takes every sync for done. */
+function addSync(operations: unknown): void {
+  if (typeof operations !== "object" || operations === null) {
+    throw new DinpError("DINP_UNAVAILABLE", "This version of PGlite gives no way to sync its files.", {
+      hint: 'Install the version that this package names, or ask for the durability "process-crash".',
+    });
+  }
+  Object.assign(operations, { fsync: syncStream });
 }
 
 /** Returns 0 or an error number: an exception would tear through PostgreSQL, which stops in order when a sync fails. */
@@ -118,6 +136,10 @@ function syncStream(stream: unknown): number {
   } catch {
     return EIO;
   }
+}
+
+function propertyOf(of: unknown, name: string): unknown {
+  return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
 }
 
 async function syncTree(folder: string): Promise<void> {

@@ -72,7 +72,8 @@ export class PgliteDatabase implements SqlDatabase {
       ]);
       this.#turns.refuseWaiting();
       await drained;
-      await pglite.close();
+      // One that broke down must not write a checkpoint of what it has in memory.
+      if (!this.#isBroken) await pglite.close();
     } catch (error) {
       throw failure(error);
     } finally {
@@ -153,7 +154,10 @@ export class PgliteDatabase implements SqlDatabase {
     try {
       results = await ask();
     } catch (error) {
-      throw failure(error);
+      const state = sqlStateOf(error);
+      if (state !== null && !LOST_STATES.has(state)) throw failure(error);
+      this.#isBroken = true;
+      throw brokenError(error);
     }
     if (results?.command !== undefined) return results;
     this.#isBroken = true;
@@ -161,8 +165,9 @@ export class PgliteDatabase implements SqlDatabase {
   }
 }
 
-function brokenError(): DinpError {
+function brokenError(cause?: unknown): DinpError {
   return new DinpError("DINP_UNAVAILABLE", "The database broke down in the middle of a statement.", {
+    cause,
     hint: "Restart the process: the database repairs itself when it is opened, and keeps what was acknowledged.",
   });
 }
@@ -170,17 +175,15 @@ function brokenError(): DinpError {
 /** Classes of SQLSTATE in which the database is in need, not the statement wrong (PostgreSQL, appendix A). */
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "55", "57", "58"]);
 const RETRY_STATES: ReadonlySet<string> = new Set(["23505", "40001", "40P01", "55P03"]);
+/** The statement or its portal is gone, or a message: an exception was swallowed between two of PGlite's messages. */
+const LOST_STATES: ReadonlySet<string> = new Set(["08P01", "26000", "34000"]);
 const CORRUPT_STATES: ReadonlySet<string> = new Set(["XX001", "XX002"]);
 
 function failure(error: unknown): Error {
   const state = sqlStateOf(error);
   const message = `The database failed: ${messageOf(error)}`;
   if (state === null) {
-    return new DinpError("DINP_UNAVAILABLE", message, {
-      hint: "Restart the process when this goes on.",
-      retryable: true,
-      cause: error,
-    });
+    return new DinpError("DINP_UNAVAILABLE", message, { hint: "Restart the process.", cause: error });
   }
   if (RETRY_STATES.has(state)) return new SqlRetryError(message, { cause: error });
   const details = { sqlState: state };

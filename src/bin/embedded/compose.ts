@@ -160,6 +160,8 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     [server.run(loops.signal), agent.run(loops.signal), follower.run(loops.signal)],
     loops,
   );
+  // Whoever asks for the end hears of a failure; before anyone asks it must not end the process.
+  running.catch(() => undefined);
   undo.push(async () => {
     loops.abort();
     await running.catch(() => undefined);

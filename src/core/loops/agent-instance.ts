@@ -32,8 +32,8 @@ export interface InstanceContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** A number that is higher than any before, over restarts too. */
-  readonly nextSeq: () => number;
+  /** A number that is higher than any before, over restarts too, and than `above`. */
+  readonly nextSeq: (above?: number) => number;
   /** The instance's status changed. */
   readonly onChange: (instanceId: InstanceId) => void;
   /** The instance is forgotten, its port free. */
@@ -56,6 +56,11 @@ export class AgentInstance {
   /** The runtime has it, running or ended. */
   #started: boolean;
   #released = false;
+  /** The runtime was asked to start it: it may run, whatever came of the question. */
+  #tried = false;
+  #port: number | null = null;
+  /** Ends the present fetch of its image. */
+  #giveUpFetch: (() => void) | null = null;
   /** Set when it was never ready in time: why it is stopped. */
   #startupFailure: string | null = null;
   #probe: ProbeState | null = null;
@@ -73,9 +78,14 @@ export class AgentInstance {
     this.#started = started;
   }
 
-  /** One that is to be started here. */
+  /**
+   * One that is to be started here. An instance id runs once: one that the server knows to have run has been lost, and
+   * ends. Its port stays held, since routers may still send requests there.
+   */
   static assigned(context: InstanceContext, assignment: Assignment): AgentInstance {
     const { instanceId, appId, releaseId } = assignment.placement;
+    const last = assignment.lastStatus;
+    if (last?.endpoint != null) context.ports.hold(last.endpoint.port, instanceId);
     const status: InstanceStatus = {
       instanceId,
       appId,
@@ -88,9 +98,14 @@ export class AgentInstance {
       startedAt: context.clock.now(),
       reason: "taken over by its node",
       exit: null,
-      seq: context.nextSeq(),
+      seq: context.nextSeq(last?.seq),
     };
-    return new AgentInstance(context, status, assignment, false);
+    if (last === null || last.phase === "starting") {
+      return new AgentInstance(context, status, assignment, false);
+    }
+    const lost = new AgentInstance(context, { ...last, seq: status.seq }, assignment, false);
+    if (last.phase !== "exited") lost.#end("unknown", "its node no longer knows it");
+    return lost;
   }
 
   /** One that an earlier run of this agent started. */
@@ -130,6 +145,10 @@ export class AgentInstance {
     if (adopted && last?.readyAt != null && this.#status.phase === "running") {
       this.#change({ ready: last.ready, readyAt: last.readyAt, reason: last.reason });
     }
+    if (last !== null && last.seq >= this.#status.seq) {
+      this.#status = { ...this.#status, seq: this.#context.nextSeq(last.seq) };
+    }
+    if (assignment.placement.desired !== "running") this.#giveUpFetch?.();
     this.#news.wake();
   }
 
@@ -174,12 +193,18 @@ export class AgentInstance {
       await this.#news.wait(this.#context.clock, null, signal);
     } else if (!this.#started) {
       if (desired === "running" && !this.#released) await this.#start(signal);
-      else this.#end("stopped", "stopped before it was started");
+      else await this.#stopUnstarted(signal);
     } else if (desired === "stopped" || this.#startupFailure !== null) await this.#stop(signal);
     else if (desired === "running" && this.#assignment !== null)
       await this.#probeUntilNews(this.#assignment, signal);
     else await this.#news.wait(this.#context.clock, null, signal);
     return false;
+  }
+
+  async #stopUnstarted(signal: AbortSignal): Promise<void> {
+    const graceMs = this.#assignment?.release.stopGraceMs ?? 0;
+    if (this.#tried) await this.#context.runtime.stop(this.instanceId, { graceMs, signal });
+    this.#end("stopped", "stopped before it was started");
   }
 
   async #forget(signal: AbortSignal): Promise<boolean> {
@@ -197,7 +222,7 @@ export class AgentInstance {
     const { release } = assignment;
     if (!(await this.#fetchImage(assignment, signal))) return;
     if (this.#assignment?.placement.desired !== "running") return;
-    const port = this.#status.endpoint?.port ?? (await this.#context.ports.take(this.instanceId));
+    this.#port ??= await this.#context.ports.take(this.instanceId);
     const spec: InstanceSpec = {
       instanceId: this.instanceId,
       appId: release.appId,
@@ -213,8 +238,9 @@ export class AgentInstance {
       },
       memoryMb: release.memoryMb,
       cpuMillis: release.cpuMillis,
-      port,
+      port: this.#port,
     };
+    this.#tried = true;
     const found = await runtime.start(spec, { signal });
     this.#started = true;
     this.#probe = initialProbeState(clock.monotonicMs());
@@ -226,15 +252,23 @@ export class AgentInstance {
     } else this.#change({ phase: "running", endpoint, startedAt, reason: "started, not ready yet" });
   }
 
-  /** False when the image cannot be had. */
+  /** False when the image cannot be had, or is not wanted any more. */
   async #fetchImage(assignment: Assignment, signal: AbortSignal): Promise<boolean> {
+    const { controller: fetch, detach } = childController(signal);
+    this.#giveUpFetch = () => {
+      fetch.abort();
+    };
     try {
-      await this.#context.runtime.prepareImage(assignment.release.image, { signal });
+      await this.#context.runtime.prepareImage(assignment.release.image, { signal: fetch.signal });
       return true;
     } catch (error) {
+      if (isAborted(fetch.signal)) return false;
       if (!finalImageErrors.some((code) => isDinpError(error, code))) throw error;
       this.#end("image", `its image could not be unpacked: ${messageOf(error)}`);
       return false;
+    } finally {
+      detach();
+      this.#giveUpFetch = null;
     }
   }
 
@@ -281,7 +315,10 @@ export class AgentInstance {
       if (isAborted(signal)) return;
       const target = { host: endpoint.host, port: endpoint.port, check };
       const result = await prober.probe(target, { timeoutMs: check.timeoutMs, signal });
-      this.#judge(applyProbe(state, result, check, clock.monotonicMs()), check);
+      const judged = applyProbe(state, result, check, clock.monotonicMs());
+      // What the prober could not try says nothing, also not that the start-up time is over.
+      if (result.outcome === "unknown") this.#probe = judged;
+      else this.#judge(judged, check);
     }
   }
 

@@ -5,7 +5,7 @@ import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Lease } from "../ports/state-store.js";
 import type { LogLine } from "../ports/runtime.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { childController, isAborted } from "./abort.js";
+import { childController, isAborted, onAbort } from "./abort.js";
 import type { StateFollower } from "./state-follower.js";
 import { Backoff, runTogether } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -17,12 +17,11 @@ export interface AgentLinkOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly lease: Lease;
+  /** A node that was not heard of for this long counts as silent: when it is heard of again, that is news. */
+  readonly silentAfterMs: number;
   /** Told when a node was heard of for the first time, or again after a silence. */
   readonly onSeen: () => void;
 }
-
-/** A node that was silent for longer than this is news when it is heard of. */
-const RETURN_MS = 10_000;
 
 /** Which instances' logs to read, and how: see `ControlLink`. */
 export interface InstanceLogRequest {
@@ -46,7 +45,11 @@ export class AgentLink {
     this.#options = options;
   }
 
+  /** A node that a report of waits for the store is held back by this server: it is not silent. */
   get nodeSeenAt(): ReadonlyMap<NodeId, number> {
+    for (const [nodeId, node] of this.#sessions) {
+      if (node.isHeldBack) this.#seenAt.set(nodeId, this.#options.clock.now());
+    }
     return this.#seenAt;
   }
 
@@ -55,7 +58,7 @@ export class AgentLink {
     const running = new Set<Promise<void>>();
     for await (const session of this.#options.link.accept({ signal })) {
       const { controller, detach } = childController(signal);
-      const served = this.#serve(session, controller.signal).finally(() => {
+      const served = this.#serve(session, controller).finally(() => {
         detach();
         running.delete(served);
       });
@@ -75,18 +78,24 @@ export class AgentLink {
     return node.session.logs(request);
   }
 
-  async #serve(session: AgentSession, signal: AbortSignal): Promise<void> {
+  async #serve(session: AgentSession, controller: AbortController): Promise<void> {
     const { logger, onSeen } = this.#options;
+    const { signal } = controller;
     const nodeId = session.hello.nodeId;
-    const node = new NodeSession(session, this.#options, () => {
+    const end = (): void => {
+      controller.abort();
+    };
+    const node = new NodeSession(session, this.#options, end, () => {
       const now = this.#options.clock.now();
       const before = this.#seenAt.get(nodeId);
       this.#seenAt.set(nodeId, now);
-      if (before === undefined || now - before > RETURN_MS) onSeen();
+      if (before === undefined || now - before >= this.#options.silentAfterMs) onSeen();
     });
     const older = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, node);
     try {
+      // A report that the older one still holds would be written over what this one brings.
+      older?.end();
       await older?.session.close();
       await node.run(signal);
     } catch (error) {
@@ -102,6 +111,8 @@ export class AgentLink {
 /** One agent's connection. */
 class NodeSession {
   readonly session: AgentSession;
+  /** Ends all that is done for this session. */
+  readonly end: () => void;
   readonly #options: AgentLinkOptions;
   readonly #seen: () => void;
   readonly #news = new Wakeup();
@@ -110,9 +121,14 @@ class NodeSession {
   /** Instances whose placement may have changed since; null: any. */
   #dirty: Set<InstanceId> | null = null;
   readonly #ended = new Set<InstanceId>();
+  /** Reported without having a placement; to be released when their status is forgotten. */
+  readonly #unplaced = new Set<InstanceId>();
+  /** A report waits for the store. */
+  isHeldBack = false;
 
-  constructor(session: AgentSession, options: AgentLinkOptions, seen: () => void) {
+  constructor(session: AgentSession, options: AgentLinkOptions, end: () => void, seen: () => void) {
     this.session = session;
+    this.end = end;
     this.#options = options;
     this.#seen = seen;
   }
@@ -125,7 +141,7 @@ class NodeSession {
       await this.#register(signal);
       this.#seen();
       await this.#send();
-      await runTogether([(inner) => this.#sendChanges(inner), () => this.#takeReports(signal)], signal);
+      await runTogether([(inner) => this.#sendChanges(inner), (inner) => this.#takeReports(inner)], signal);
     } finally {
       unsubscribe();
     }
@@ -134,7 +150,9 @@ class NodeSession {
   #note(changes: readonly RecordChange[] | null): void {
     if (changes === null) this.#dirty = null;
     else {
-      for (const change of changes) if (change.kind === "placement") this.#dirty?.add(change.key);
+      for (const { kind, key, value } of changes) {
+        if (kind === "placement" || (kind === "instanceStatus" && value === null)) this.#dirty?.add(key);
+      }
     }
     this.#news.wake();
   }
@@ -156,7 +174,12 @@ class NodeSession {
     };
     if (known !== undefined && JSON.stringify(known) === JSON.stringify(node)) return;
     const fencing = { lease: lease.name, epoch: lease.epoch };
-    const { revision } = await store.commit([{ op: "put", kind: "node", value: node }], { fencing, signal });
+    const before = follower.view.revisionOf("node", node.id);
+    const ifRevision = before === 0 ? "absent" : before;
+    const { revision } = await store.commit([{ op: "put", kind: "node", value: node, ifRevision }], {
+      fencing,
+      signal,
+    });
     await follower.reached(revision, signal);
   }
 
@@ -178,7 +201,9 @@ class NodeSession {
     for (const instanceId of candidates) {
       const assignment = this.#assignmentOf(instanceId);
       if (assignment === null) {
-        if (this.#sent.delete(instanceId)) release.push(instanceId);
+        const isForgotten = this.#options.follower.view.get("instanceStatus", instanceId) === undefined;
+        const isUnplaced = isForgotten && this.#unplaced.delete(instanceId);
+        if (this.#sent.delete(instanceId) || isUnplaced) release.push(instanceId);
       } else if (this.#sent.get(instanceId) !== assignment.placement.desired) {
         this.#sent.set(instanceId, assignment.placement.desired);
         assign.push(assignment);
@@ -208,9 +233,24 @@ class NodeSession {
   }
 
   async #takeReports(signal: AbortSignal): Promise<void> {
+    // Without the other half of the session the agent would stay connected and never be told anything.
+    const detach = onAbort(signal, () => {
+      this.session.close().catch(() => undefined);
+    });
+    try {
+      await this.#takeReportsUntilEnd(signal);
+    } finally {
+      detach();
+    }
+  }
+
+  async #takeReportsUntilEnd(signal: AbortSignal): Promise<void> {
     for await (const report of this.session.reports()) {
       this.#seen();
+      this.isHeldBack = true;
       await this.#record(report, signal);
+      this.isHeldBack = false;
+      this.#seen();
       if (isAborted(signal)) return;
     }
     throw new DinpError("DINP_UNAVAILABLE", "The agent's connection ended.", { retryable: true });
@@ -242,6 +282,8 @@ class NodeSession {
     if (status.nodeId !== this.session.hello.nodeId) return [];
     const known = view.get("instanceStatus", status.instanceId);
     const placement = view.get("placement", status.instanceId);
+    if (placement === undefined) this.#unplaced.add(status.instanceId);
+    else this.#unplaced.delete(status.instanceId);
     if (placement === undefined && status.phase === "exited") {
       if (known === undefined) {
         this.#ended.add(status.instanceId);

@@ -32,6 +32,8 @@ export interface AgentOptions {
 /** Numbers that one run of the agent may give out: a run's number is its high part. */
 const SEQ_BLOCK = 2 ** 32;
 
+const WATCH_PAUSE_MS = 1_000;
+
 /**
  * Runs exactly the placements of its node. It decides nothing: it starts and stops what it is told, probes what runs,
  * and reports. Without a server everything goes on as it is.
@@ -99,8 +101,8 @@ export class Agent {
       clock,
       random,
       logger,
-      nextSeq: () => {
-        this.#seq += 1;
+      nextSeq: (above) => {
+        this.#seq = Math.max(this.#seq, above ?? 0) + 1;
         return this.#seq;
       },
       onChange: (instanceId) => {
@@ -135,6 +137,8 @@ export class Agent {
 
   async #watch(signal: AbortSignal): Promise<void> {
     await forEachHint(this.#options.runtime.watch({ signal }), () => this.#resync(signal));
+    // A watch that ends by itself must not be begun anew without a pause.
+    await sleepQuietly(this.#options.clock, WATCH_PAUSE_MS, signal);
   }
 
   async #resyncLater(signal: AbortSignal): Promise<void> {
@@ -184,6 +188,8 @@ export class Agent {
     } finally {
       detach();
       over.abort();
+      // A report that the server has not taken yet would hold this end up.
+      await session.close();
       await reporting;
     }
     if (!isAborted(signal))

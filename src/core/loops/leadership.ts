@@ -15,6 +15,8 @@ export interface LeadershipOptions {
   readonly ttlMs: number;
 }
 
+const RELEASE_MS_MAX = 2_000;
+
 /**
  * Holds the lease whenever it can, and runs `work` while it does. The holder's signal aborts by its own monotonic
  * clock, counted from before the last renewal was sent, a fifth of the lease before anyone else can take it.
@@ -33,16 +35,27 @@ export async function lead(
       await backoff.pause(signal);
       continue;
     }
-    backoff.succeeded();
     logger.info("leading", { lease: name, holder, epoch: lease.epoch });
     try {
       await hold(options, lease, askedAt, signal, work);
     } catch (error) {
       if (!isAborted(signal)) logger.warn("no longer leading", { lease: name, error: messageOf(error) });
     }
-    if (isAborted(signal)) await store.releaseLease(lease).catch(() => undefined);
-    else await backoff.pause(signal);
+    if (isAborted(signal)) await giveUp(options, lease);
+    else {
+      // Work that fails at once, again and again, is begun anew ever more seldom.
+      if (clock.monotonicMs() - askedAt >= ttlMs) backoff.succeeded();
+      await backoff.pause(signal);
+    }
   }
+}
+
+/** Bounded: without an answer the lease runs out by itself. */
+async function giveUp({ store, clock }: LeadershipOptions, lease: Lease): Promise<void> {
+  const timer = new AbortController();
+  const released = store.releaseLease(lease).catch(() => undefined);
+  await Promise.race([released, sleepQuietly(clock, RELEASE_MS_MAX, timer.signal)]);
+  timer.abort();
 }
 
 async function tryAcquire(options: LeadershipOptions, signal: AbortSignal): Promise<Lease | null> {

@@ -2,12 +2,13 @@ import { isDinpError, messageOf } from "../model/errors.js";
 import { computePlan } from "../plan/compute-plan.js";
 import type { AppPlan, Plan, PlanFacts, Refusal } from "../plan/plan.js";
 import type { PlanPolicy } from "../plan/policy.js";
-import type { Lease, StateStore } from "../ports/state-store.js";
+import type { Revision } from "../model/records.js";
+import type { Lease, StateStore, Write } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
 import { EventLog } from "./events.js";
 import { writesOf } from "./plan-writes.js";
 import type { StateFollower } from "./state-follower.js";
-import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
+import { Backoff, repeatUntilAborted } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface ReconcilerOptions {
@@ -22,9 +23,6 @@ export interface ReconcilerOptions {
   readonly facts: () => Omit<PlanFacts, "fresh" | "leaderSince" | "recentInferredStops">;
 }
 
-/** A lost race is planned again from a newer view; this only keeps a broken one from spinning. */
-const CONFLICT_PAUSE_MS = 20;
-
 /** Plans from the view, commits each app's plan, waits until the view shows it, and plans again. */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
@@ -33,6 +31,9 @@ export class Reconciler {
   readonly #log: EventLog;
   readonly #refusals = new Map<string, string>();
   #inferredStops: readonly number[] = [];
+  /** The view must show this before the next plan is made: what it does not show would be done twice. */
+  #committed: Revision = 0;
+  #mustCatchUp = false;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -66,17 +67,15 @@ export class Reconciler {
 
   async #step(signal: AbortSignal): Promise<void> {
     const { follower, clock, policy } = this.#options;
-    if (!follower.fresh) {
-      await this.#news.wait(clock, null, signal);
-      return;
+    if (this.#mustCatchUp) {
+      await follower.catchUp(signal);
+      this.#mustCatchUp = false;
     }
+    await follower.reached(this.#committed, signal);
     const now = clock.now();
     const plan = computePlan(follower.view, this.#facts(now), now, policy);
-    const revision = await this.#carryOut(plan, now, signal);
-    if (revision > 0) {
-      await follower.reached(revision, signal);
-      return;
-    }
+    const isDone = await this.#carryOut(plan, now, signal);
+    if (!isDone) return;
     const ms = plan.wakeAt === null ? null : Math.max(1, plan.wakeAt - clock.now());
     await this.#news.wait(clock, ms, signal);
   }
@@ -92,33 +91,50 @@ export class Reconciler {
     };
   }
 
-  /** The highest revision that was committed; 0 when there was nothing to do. */
-  async #carryOut(plan: Plan, now: number, signal: AbortSignal): Promise<number> {
-    let highest = 0;
+  /** True when there was nothing to do. */
+  async #carryOut(plan: Plan, now: number, signal: AbortSignal): Promise<boolean> {
+    let isDone = true;
     for (const app of plan.apps) {
-      const revision = await this.#commitApp(app, now, signal);
-      if (revision !== null) highest = Math.max(highest, revision);
+      if (await this.#commitApp(app, now, signal)) isDone = false;
     }
     await this.#explain(plan, now, signal);
-    return highest;
+    return isDone;
   }
 
-  async #commitApp(plan: AppPlan, now: number, signal: AbortSignal): Promise<number | null> {
-    const { store, follower, random, lease, logger, clock } = this.#options;
+  /** False when the app's plan has no writes. */
+  async #commitApp(plan: AppPlan, now: number, signal: AbortSignal): Promise<boolean> {
+    const { follower, random, logger } = this.#options;
     const writes = writesOf(plan, follower.view, now, random, this.#log);
-    if (writes.length === 0) return null;
-    const fencing = { lease: lease.name, epoch: lease.epoch };
+    if (writes.length === 0) return false;
     try {
-      const { revision } = await store.commit(writes, { fencing, signal });
+      const revision = await this.#commitSurely(writes, signal);
+      this.#committed = Math.max(this.#committed, revision);
       const stops = plan.adopt.filter((action) => action.inferredStop).length;
       this.#inferredStops = [...this.#inferredStops, ...Array<number>(stops).fill(now)];
-      return revision;
     } catch (error) {
+      this.#mustCatchUp = true;
       if (!isDinpError(error, "DINP_CONFLICT")) throw error;
       logger.debug("the plan was made from an older view", { app: plan.app.name, error: messageOf(error) });
-      await sleepQuietly(clock, CONFLICT_PAUSE_MS, signal);
-      this.#news.wake();
-      return null;
+    }
+    return true;
+  }
+
+  /**
+   * While it is not known whether the commit was applied, the very same writes are tried again: they have their
+   * instance ids already and apply once at most, so a late effect ends as `DINP_CONFLICT`, not as a second placement.
+   */
+  async #commitSurely(writes: readonly Write[], signal: AbortSignal): Promise<Revision> {
+    const { store, lease, clock } = this.#options;
+    const fencing = { lease: lease.name, epoch: lease.epoch };
+    const backoff = new Backoff(clock);
+    for (let isUnknown = false; ;) {
+      try {
+        return (await store.commit(writes, { fencing, signal })).revision;
+      } catch (error) {
+        if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) isUnknown = true;
+        else if (!isUnknown || !isDinpError(error, "DINP_UNAVAILABLE")) throw error;
+        await backoff.pause(signal);
+      }
     }
   }
 

@@ -117,8 +117,8 @@ export class RoutePublisher {
     const dirty = this.#dirty;
     this.#dirty = new Set();
     const { changes, routes, keysOfApp } = this.#desired(dirty);
+    const after = instancesOf(routes.values());
     if (changes.length > 0 || version.epoch !== epoch) {
-      const after = instancesOf(routes.values());
       this.#routed = new Set([...this.#routed, ...after]);
       try {
         this.#version = await table.apply(changes, { epoch, ifVersion: version, signal });
@@ -127,8 +127,9 @@ export class RoutePublisher {
         this.#dirty = null;
         throw error;
       }
-      this.#settle(after, this.#version);
     }
+    // Also when nothing was to change: an earlier change may have been applied although its answer was lost.
+    this.#settle(after, this.#version ?? version);
     this.#routes = routes;
     this.#keysOfApp = keysOfApp;
     this.#pruneAbsent();

@@ -73,10 +73,20 @@ export class Server {
   async #work(lease: Lease, signal: AbortSignal): Promise<void> {
     const { store, table, link, clock, random, logger, policy, appsDomain } = this.#options;
     const follower = this.#follower;
+    const silentAfterMs = policy.lostAfterMs;
     const wake = (): void => {
       reconciler.wake();
     };
-    const agents = new AgentLink({ store, follower, link, clock, logger, lease, onSeen: wake });
+    const agents = new AgentLink({
+      store,
+      follower,
+      link,
+      clock,
+      logger,
+      lease,
+      silentAfterMs,
+      onSeen: wake,
+    });
     const routes = new RoutePublisher({
       follower,
       table,
@@ -100,6 +110,8 @@ export class Server {
         isUnrouted: routes.isUnrouted,
       }),
     });
+    // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
+    await follower.catchUp(signal);
     this.#agents = agents;
     try {
       await runTogether(

@@ -3,11 +3,14 @@ import type { Revision } from "../model/records.js";
 import { ClusterIndex, type ClusterView, viewKinds } from "../plan/cluster-view.js";
 import type { RecordChange, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { repeatUntilAborted } from "./tasks.js";
+import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 /** Told after every change of the view; `changes` is null when the whole view was read anew. */
 export type ViewListener = (changes: readonly RecordChange[] | null) => void;
+
+/** Between one following and the next: a store that only ever says `reset` is not asked without a pause. */
+const FOLLOW_PAUSE_MS = 100;
 
 /** Keeps an indexed view of the store: a snapshot, then every later commit without a gap. */
 export class StateFollower {
@@ -44,11 +47,11 @@ export class StateFollower {
   /** Follows until the signal aborts; failures of the store are waited out. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = { clock: this.#clock, logger: this.#logger };
-    await repeatUntilAborted("following the state", (inner) => this.#follow(inner), {
-      clock,
-      logger,
-      signal,
-    });
+    const step = async (inner: AbortSignal): Promise<void> => {
+      await this.#follow(inner);
+      await sleepQuietly(clock, FOLLOW_PAUSE_MS, inner);
+    };
+    await repeatUntilAborted("following the state", step, { clock, logger, signal });
     this.#fresh = false;
   }
 
@@ -66,6 +69,12 @@ export class StateFollower {
     } finally {
       unsubscribe();
     }
+  }
+
+  /** Resolves when the view shows all that was committed before the call. Errors as those of `snapshot` and `reached`. */
+  async catchUp(signal: AbortSignal): Promise<void> {
+    const { revision } = await this.#store.snapshot({ kinds: ["router"], signal });
+    await this.reached(revision, signal);
   }
 
   async #follow(signal: AbortSignal): Promise<void> {

@@ -92,7 +92,8 @@ function countFailures(instances: AppInstances, draft: Draft, context: PlanConte
       releaseId: placement.releaseId,
       appId: placement.appId,
       failures: ranWell ? 1 : (before?.failures ?? 0) + 1,
-      lastAt: exit.at,
+      // A node's clock may be ahead: the backoff must not wait for it.
+      lastAt: Math.min(exit.at, context.now),
       lastInstanceId: placement.instanceId,
       lastCause: exit.cause,
       lastReason: exit.message,

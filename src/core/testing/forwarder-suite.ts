@@ -2,12 +2,7 @@ import assert from "node:assert/strict";
 import { connect, createServer, type Socket } from "node:net";
 import type { Endpoint } from "../model/records.js";
 import type { ForwardOptions, ForwardOutcome } from "../ports/forwarder.js";
-
-/** One case of a conformance suite: rejects when the adapter breaks its contract. */
-export interface ForwarderCase {
-  readonly name: string;
-  readonly run: () => Promise<void>;
-}
+import type { ConformanceCase } from "./conformance.js";
 
 /** What a front does with the requests that come to it. */
 export interface ForwardPlan {
@@ -65,7 +60,7 @@ const POST = "POST /a HTTP/1.1\r\nHost: x.test\r\nContent-Length: 3\r\n\r\nabc";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /** The contract of the `Forwarder` port for HTTP/1.1, case by case, byte by byte on both sides. */
-export function forwarderSuite(options: ForwarderSuiteOptions): readonly ForwarderCase[] {
+export function forwarderSuite(options: ForwarderSuiteOptions): readonly ConformanceCase[] {
   return Object.entries(cases).map(([name, each]) => ({ name, run: () => play(options, each) }));
 }
 

@@ -3,12 +3,7 @@ import { createServer, type Server as HttpServer, type RequestListener } from "n
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { isDinpError } from "../model/errors.js";
 import type { Prober, ProbeResult, ProbeTarget } from "../ports/prober.js";
-
-/** One case of a conformance suite: rejects when the adapter breaks its contract. */
-export interface ProberCase {
-  readonly name: string;
-  readonly run: () => Promise<void>;
-}
+import type { ConformanceCase } from "./conformance.js";
 
 export interface ProberSuiteOptions {
   /** A prober that does at least 16 probes at the same time. */
@@ -21,7 +16,7 @@ const HTTP: Check = { type: "http", path: "/health?x=1", statusMin: 200, statusM
 const TCP: Check = { ...HTTP, type: "tcp" };
 
 /** The contract of the `Prober` port, case by case, against servers on 127.0.0.1. */
-export function proberSuite(options: ProberSuiteOptions): readonly ProberCase[] {
+export function proberSuite(options: ProberSuiteOptions): readonly ConformanceCase[] {
   return Object.entries(cases).map(([name, run]) => ({
     name,
     run: async () => {

@@ -2,12 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { isDinpError, type DinpErrorCode } from "../model/errors.js";
 import type { ByteStream, Descriptor, Registry } from "../ports/registry.js";
-
-/** One case of a conformance suite: rejects when the adapter breaks its contract. */
-export interface RegistryCase {
-  readonly name: string;
-  readonly run: () => Promise<void>;
-}
+import type { ConformanceCase } from "./conformance.js";
 
 /** A registry that is empty and that only this case uses. */
 export interface RegistryUnderTest {
@@ -31,7 +26,7 @@ const OTHER = "apps/other";
 const ABSENT = `sha256:${"0".repeat(64)}`;
 
 /** The contract of the `Registry` port, case by case; each runs on a registry of its own. */
-export function registrySuite(options: RegistrySuiteOptions): readonly RegistryCase[] {
+export function registrySuite(options: RegistrySuiteOptions): readonly ConformanceCase[] {
   const all = {
     ...blobCases,
     ...manifestCases,

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ImageRef } from "../model/records.js";
 import { isDinpError, type DinpErrorCode } from "../model/errors.js";
 import type { InstanceSpec, Runtime, RuntimeInstance } from "../ports/runtime.js";
+import type { ConformanceCase } from "./conformance.js";
 
 /** What the suite needs of the adapter under test; one is made for each test. */
 export interface RuntimeHarness {
@@ -16,12 +17,6 @@ export interface RuntimeHarness {
   reopen(): Promise<Runtime>;
   /** Removes every instance and file. */
   dispose(): Promise<void>;
-}
-
-/** A test of a suite; `run` rejects when the adapter does not keep the contract. */
-export interface RuntimeTest {
-  readonly name: string;
-  readonly run: () => Promise<void>;
 }
 
 const SERVER = `
@@ -44,8 +39,8 @@ setInterval(() => kept.push(Buffer.alloc(8 * 1024 * 1024, 1)), 10);
 `;
 
 /** The contract of the {@link Runtime} port as tests on real instances. Each test makes a harness of its own. */
-export function runtimeSuite(create: () => Promise<RuntimeHarness>): readonly RuntimeTest[] {
-  const test = (name: string, body: (bench: Bench) => Promise<void>): RuntimeTest => ({
+export function runtimeSuite(create: () => Promise<RuntimeHarness>): readonly ConformanceCase[] {
+  const test = (name: string, body: (bench: Bench) => Promise<void>): ConformanceCase => ({
     name,
     run: async () => {
       const harness = await create();

@@ -1,0 +1,244 @@
+import {
+  Agent,
+  type App,
+  createRouteFollower,
+  defaultCheck,
+  defaultPlanPolicy,
+  type Domain,
+  InstancePorts,
+  type InstanceStatus,
+  type Kind,
+  type Logger,
+  type Placement,
+  type PlanPolicy,
+  type RecordTypes,
+  type Release,
+  type RouteFollower,
+  Server,
+  type StateStore,
+  type Write,
+} from "@dinp/core";
+import { createInProcessControlLink } from "@dinp/core/in-process";
+import { createMemoryRouteTable, createMemoryStateStore } from "@dinp/core/memory";
+import { createSystemClock, createSystemRandom } from "@dinp/core/system";
+import { FaultyStore } from "./faulty-store.js";
+import { MemoryLocalState, ScriptedProber, ScriptedRuntime } from "./scripted-runtime.js";
+
+export const appsDomain = "apps.test";
+
+const quick: PlanPolicy = {
+  ...defaultPlanPolicy,
+  crashBackoffMinMs: 50,
+  crashBackoffMaxMs: 200,
+  lostAfterMs: 500,
+  leaderGraceMs: 500,
+};
+
+export const clock = createSystemClock();
+const random = createSystemRandom();
+
+interface Part {
+  readonly control: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/** A server, agents and a router in this process, over one store in memory. */
+export class Cluster {
+  readonly store: StateStore = createMemoryStateStore({ clock });
+  /** The server's own way to the store. */
+  readonly faulty = new FaultyStore(this.store);
+  readonly table = createMemoryRouteTable({ random });
+  readonly link = createInProcessControlLink();
+  readonly prober = new ScriptedProber();
+  readonly runtimes = new Map<string, ScriptedRuntime>();
+  readonly states = new Map<string, MemoryLocalState>();
+  readonly warnings: string[] = [];
+  readonly logger: Logger;
+  readonly policy: PlanPolicy;
+  router: RouteFollower | null = null;
+  leaseTtlMs = 600;
+  readonly #parts = new Map<string, Part>();
+
+  constructor(policy: Partial<PlanPolicy> = {}) {
+    this.policy = { ...quick, ...policy };
+    const keep = (message: string): void => {
+      this.warnings.push(message);
+    };
+    this.logger = { debug: () => undefined, info: keep, warn: keep, error: keep };
+  }
+
+  static async with(policy: Partial<PlanPolicy> = {}): Promise<Cluster> {
+    const cluster = new Cluster(policy);
+    await cluster.store.open();
+    await cluster.put("router", { id: "r1", address: "here", registeredAt: 0 });
+    cluster.startServer();
+    cluster.startAgent("n1");
+    cluster.startRouter();
+    return cluster;
+  }
+
+  startServer(name = "server", store: StateStore = this.faulty): void {
+    const { table, link, logger, policy, leaseTtlMs } = this;
+    const server = new Server({
+      ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
+      holder: name,
+    });
+    this.#start(name, (signal) => server.run(signal));
+  }
+
+  startAgent(nodeId: string): void {
+    const { link, logger, prober } = this;
+    const [runtime, state] = [this.runtime(nodeId), this.state(nodeId)];
+    const ports = new InstancePorts({
+      ...{ range: { first: 20_000, last: 20_063 }, state, random },
+      isFree: () => Promise.resolve(true),
+    });
+    const agent = new Agent({
+      ...{ nodeId, address: "127.0.0.1", runtime, prober, link, ports, state, clock, random, logger },
+      heartbeatMs: 50,
+      resyncMs: 100,
+    });
+    this.#start(nodeId, (signal) => agent.run(signal));
+  }
+
+  startRouter(routerId = "r1"): void {
+    const { table, logger } = this;
+    const router = createRouteFollower({ table, routerId, clock, logger });
+    this.router = router;
+    this.#start(routerId, (signal) => router.run(signal));
+  }
+
+  /** Ends a part as its process's end would; an agent's instances run on. */
+  async stop(name: string): Promise<void> {
+    const part = this.#parts.get(name);
+    this.#parts.delete(name);
+    part?.control.abort();
+    await part?.ended;
+  }
+
+  /** Fails when a part does not end. */
+  async dispose(): Promise<void> {
+    const names = [...this.#parts.keys()];
+    const ended = Promise.all(names.map((name) => this.stop(name))).then(() => "ended");
+    const timer = new AbortController();
+    const outcome = await Promise.race([
+      ended,
+      clock.sleep(3_000, { signal: timer.signal }).then(
+        () => "hangs",
+        () => "ended",
+      ),
+    ]);
+    timer.abort();
+    await this.store.close();
+    await this.table.close();
+    if (outcome !== "ended") throw new Error(`a part does not end: ${names.join(", ")}`);
+  }
+
+  runtime(nodeId = "n1"): ScriptedRuntime {
+    return known(this.runtimes, nodeId, () => new ScriptedRuntime());
+  }
+
+  state(nodeId = "n1"): MemoryLocalState {
+    return known(this.states, nodeId, () => new MemoryLocalState());
+  }
+
+  async put<K extends Kind>(kind: K, value: RecordTypes[K]): Promise<void> {
+    await this.store.commit([{ op: "put", kind, value } as Write]);
+  }
+
+  /** A user's deployment of a new release of the app `web`. */
+  async deploy(instances: number, number = 1, change: Partial<Release> = {}): Promise<void> {
+    const id = `web-r${String(number)}`;
+    await this.put("release", { ...release, id, number, ...change });
+    await this.editApp({ instances, currentRelease: id });
+  }
+
+  async editApp(change: Partial<App>): Promise<void> {
+    const stored = await this.store.get("app", "web");
+    await this.put("app", { ...(stored?.value ?? app), ...change });
+  }
+
+  async all<K extends Kind>(kind: K): Promise<RecordTypes[K][]> {
+    const found: RecordTypes[K][] = [];
+    for await (const stored of this.store.list(kind)) found.push(stored.value as RecordTypes[K]);
+    return found;
+  }
+
+  placements(): Promise<Placement[]> {
+    return this.all("placement");
+  }
+
+  statuses(): Promise<InstanceStatus[]> {
+    return this.all("instanceStatus");
+  }
+
+  domains(): Promise<Domain[]> {
+    return this.all("domain");
+  }
+
+  async revision(): Promise<number> {
+    return (await this.store.snapshot({ kinds: ["setting"] })).revision;
+  }
+
+  /** The instances that the router sends the app's requests to. */
+  routed(host = `web.${appsDomain}`): string[] {
+    const route = this.router?.index().find(host, "/");
+    return (route?.endpoints ?? []).map((endpoint) => endpoint.instanceId);
+  }
+
+  /** Waits until that many instances are routed. */
+  async untilRouted(count: number): Promise<string[]> {
+    await until(`${String(count)} routed instances`, () => this.routed().length === count);
+    return this.routed();
+  }
+
+  #start(name: string, run: (signal: AbortSignal) => Promise<void>): void {
+    const control = new AbortController();
+    this.#parts.set(name, { control, ended: run(control.signal) });
+  }
+}
+
+/** Asks until it holds. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 6_000,
+): Promise<void> {
+  const end = clock.monotonicMs() + timeoutMs;
+  while (!(await holds())) {
+    if (clock.monotonicMs() > end) throw new Error(`not within ${String(timeoutMs)} ms: ${what}`);
+    await clock.sleep(5);
+  }
+}
+
+/** Holds for the whole time. */
+export async function throughout(
+  what: string,
+  ms: number,
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const end = clock.monotonicMs() + ms;
+  while (clock.monotonicMs() < end) {
+    if (!(await holds())) throw new Error(`does not hold any more: ${what}`);
+    await clock.sleep(10);
+  }
+}
+
+const app: App = {
+  ...{ id: "web", name: "web", teamId: "default", desired: "running", instances: 1 },
+  ...{ currentRelease: null, createdAt: 0, deletedAt: null },
+};
+
+const release: Release = {
+  ...{ id: "web-r1", appId: "web", number: 1, template: "node", command: ["serve"], requires: [] },
+  image: { repository: "web", digest: `sha256:${"0".repeat(64)}` },
+  ...{ env: {}, manifestEnv: {}, memoryMb: 64, cpuMillis: 10, stopGraceMs: 100, drainMs: 4_000 },
+  check: { ...defaultCheck, intervalMs: 50, timeoutMs: 50, startupMs: 5_000, failureThreshold: 2 },
+  ...{ buildId: null, createdAt: 0, createdBy: "admin", note: "" },
+};
+
+function known<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const found = map.get(key) ?? make();
+  map.set(key, found);
+  return found;
+}
