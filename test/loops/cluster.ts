@@ -160,7 +160,7 @@ export class Cluster {
 
   async all<K extends Kind>(kind: K): Promise<RecordTypes[K][]> {
     const found: RecordTypes[K][] = [];
-    for await (const stored of this.store.list(kind)) found.push(stored.value as RecordTypes[K]);
+    for await (const stored of this.store.list(kind)) found.push(stored.value);
     return found;
   }
 

@@ -124,8 +124,8 @@ export class ScriptedRuntime implements Runtime {
     }
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async *logs(): AsyncGenerator<LogLine, void> {
+    await Promise.resolve();
     yield* [];
   }
 

@@ -91,7 +91,7 @@ function hookedFolder({ nodefs }: Driver, home: string, isSyncing: boolean): Nod
       const { emscriptenOpts } = await super.init(...parameters);
       const preRun = [...(emscriptenOpts.preRun ?? [])];
       preRun.push((module) => {
-        leaveLoopOnAbort(module);
+        closeEntriesOnAbort(module);
         if (isSyncing) addSync(propertyOf(module.NODEFS, "stream_ops"));
       });
       return { emscriptenOpts: { ...emscriptenOpts, preRun } };
@@ -100,18 +100,26 @@ function hookedFolder({ nodefs }: Driver, home: string, isSyncing: boolean): Nod
   return new HookedNodeFS(home);
 }
 
+/** What PGlite calls of PostgreSQL while it works on a statement. */
+const ENTRIES = [
+  "stackRestore",
+  "_PostgresMainLoopOnce",
+  "_PostgresMainLongJmp",
+  "_PostgresSendReadyForQueryIfNecessary",
+  "_pgl_pq_flush",
+];
+
 /**
- * When PostgreSQL panics (the disk is full, a sync failed), PGlite swallows it and calls it again for ever, with the
- * whole event loop standing still. Restoring the stack is what it does in between, and nothing catches its errors.
+ * Makes every entry to PostgreSQL throw once it has panicked (the disk is full, a sync failed). PGlite would swallow
+ * the panic and call it again, which never returns, with the whole event loop standing still.
  */
-function leaveLoopOnAbort(module: object): void {
+function closeEntriesOnAbort(module: object): void {
+  const refuse = (): never => {
+    throw new Error("PostgreSQL has given up; see that the disk has space left and no errors");
+  };
   Object.assign(module, {
     onAbort: () => {
-      Object.assign(module, {
-        stackRestore: () => {
-          throw new Error("PostgreSQL has given up; see that the disk has space left and no errors");
-        },
-      });
+      Object.assign(module, Object.fromEntries(ENTRIES.map((name) => [name, refuse])));
     },
   });
 }

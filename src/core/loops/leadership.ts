@@ -26,7 +26,7 @@ export async function lead(
   signal: AbortSignal,
   work: (lease: Lease, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { store, clock, logger, name, holder, ttlMs } = options;
+  const { clock, logger, name, holder, ttlMs } = options;
   const backoff = new Backoff(clock, 100, Math.max(100, ttlMs / 3));
   while (!isAborted(signal)) {
     const askedAt = clock.monotonicMs();
