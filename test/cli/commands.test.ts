@@ -220,6 +220,20 @@ describe("an app's life", () => {
     expect((await ok(["scale", "scales", "2", "--no-wait"])).err).toBe("scales is to have 2 instances\n");
   });
 
+  it("gives up when someone else asks for something else meanwhile", async () => {
+    await platform.files("contested", { "server.js": deafApp, "dinp.yaml": COMMAND });
+    await ok(["push", "contested", "--no-wait"]);
+    const scaling = dinp(["scale", "contested", "2"]);
+    await expect.poll(async () => (await detailOf("contested")).instances).toBe(2);
+    await ok(["stop", "contested", "--no-wait"]);
+    const run = await scaling;
+    expect(run.code).toBe(1);
+    expect(run.err).toContain(
+      "Gave up scaling contested to 2: meanwhile someone asked for contested to be stopped.",
+    );
+    expect(run.err).toContain("hint: See who: dinp events contested");
+  });
+
   it("stops off the router, and starts again", async () => {
     await pushed("rests");
     expect((await ok(["stop", "rests"])).err).toContain("rests is stopped. Start it again: dinp start rests");

@@ -131,8 +131,15 @@ async function watchNotices(
   }
 }
 
-/** Polls the app until `isDone`; the account says how far it is. */
-export async function awaitApp(waiting: Waiting, isDone: (detail: AppDetail) => boolean): Promise<AppDetail> {
+/**
+ * Polls the app until `isDone`; the account says how far it is. Fails when `isOvertaken`: someone has asked for something
+ * else since, and this will not come.
+ */
+export async function awaitApp(
+  waiting: Waiting,
+  isDone: (detail: AppDetail) => boolean,
+  isOvertaken: (detail: AppDetail) => boolean,
+): Promise<AppDetail> {
   const { context, client, app } = waiting;
   const { err } = context;
   const outage = new Outage(waiting);
@@ -145,6 +152,7 @@ export async function awaitApp(waiting: Waiting, isDone: (detail: AppDetail) => 
         const detail = await client.getApp(app, { signal: context.signal });
         outage.over();
         if (isDone(detail)) return detail;
+        if (isOvertaken(detail)) throw overtaken(waiting, detail);
         const text = progressOf(detail);
         if (err.isTty)
           err.live([{ text: `${text}, ${formatDuration(context.now() - since)}`, color: "bold" }]);
@@ -163,6 +171,14 @@ export async function awaitApp(waiting: Waiting, isDone: (detail: AppDetail) => 
   }
 }
 
+function overtaken({ app, operation }: Waiting, detail: AppDetail): CliError {
+  const wish =
+    detail.desired === "stopped" ? "to be stopped" : `to run ${count(detail.instances, "instance")}`;
+  return new CliError(exitCodes.failed, `Gave up ${operation}: meanwhile someone asked for ${app} ${wish}.`, {
+    hints: [`See who: dinp events ${app}`],
+  });
+}
+
 function progressOf(detail: AppDetail): string {
   const isGoing = detail.desired === "stopped" || detail.state === "deleting";
   const left = detail.instanceList.length;
@@ -174,7 +190,12 @@ function progressOf(detail: AppDetail): string {
 /** Waits until the app is gone from the API. */
 export async function awaitGone(waiting: Waiting): Promise<void> {
   try {
-    await awaitApp(waiting, () => false);
+    // Not being deleted any more: a new app has the name already.
+    await awaitApp(
+      waiting,
+      (now) => now.state !== "deleting",
+      () => false,
+    );
   } catch (error) {
     if (!isDinpError(error, "DINP_NOT_FOUND")) throw error;
   }

@@ -32,3 +32,6 @@ export interface ProcessRuntime extends Runtime {
   /** Stops every instance and resolves when no process of any is left. */
   stopAll(options: { readonly graceMs: number; readonly signal?: AbortSignal }): Promise<void>;
 }
+
+/** The first user of instances, when run by root: an instance has the user `uidBase + port`. */
+export const DEFAULT_UID_BASE = 200_000;

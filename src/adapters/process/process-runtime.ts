@@ -19,7 +19,7 @@ import { lockDataDir, openDataDir, type DataDir } from "./data-dir.js";
 import { ImageStore } from "./image-store.js";
 import type { Instance, InstanceContext } from "./instance.js";
 import { findSetpriv } from "./launcher.js";
-import type { ProcessRuntime, ProcessRuntimeOptions } from "./options.js";
+import { DEFAULT_UID_BASE, type ProcessRuntime, type ProcessRuntimeOptions } from "./options.js";
 import { OutputLog, TAIL_LINES_MAX } from "./output-log.js";
 import { ProcessTable, readBootId, readKernelUnits } from "./proc.js";
 import { Programs } from "./programs.js";
@@ -29,7 +29,6 @@ import { assertSpec, startInstance, type StartContext } from "./start.js";
 import { keepUp, SAMPLE_MS } from "./upkeep.js";
 import { Gate, KeyedQueue, orAborted, throwIfAborted, Watcher } from "./waiting.js";
 
-const DEFAULT_UID_BASE = 200_000;
 const DEFAULT_SEARCH_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const DEFAULT_LOG_LIMITS = { maxBytes: 10 * 1024 * 1024, keepBytes: 5 * 1024 * 1024 };
 const CLUSTER_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

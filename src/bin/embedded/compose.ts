@@ -22,7 +22,7 @@ import { createInProcessControlLink } from "@dinp/core/in-process";
 import { createMemoryRouteTable } from "@dinp/core/memory";
 import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
 import { createPgliteStateStore } from "@dinp/core/pglite";
-import { createImageUnpacker, createProcessRuntime } from "@dinp/core/process";
+import { createImageUnpacker, createListenerGuard, createProcessRuntime } from "@dinp/core/process";
 import {
   createFileLocalState,
   createNodeHasher,
@@ -140,7 +140,7 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     nodeId: NODE_ID,
     address: "127.0.0.1",
     runtime,
-    prober: createHttpProber(),
+    prober: createListenerGuard(createHttpProber()),
     link,
     ports: new InstancePorts({
       range: INSTANCE_PORTS,

@@ -97,7 +97,11 @@ async function scale(
     timeoutMs: flags.timeout ?? defaultTimeoutMs,
     operation: `scaling ${app} to ${String(instances)}`,
   });
-  const detail = await awaitApp(waiting, isAsWanted);
+  const detail = await awaitApp(
+    waiting,
+    isAsWanted,
+    (now) => now.desired === "stopped" || now.instances !== instances,
+  );
   succeed(context, `${app} has ${tally(detail.ready, detail.instances)}`);
 }
 
@@ -110,7 +114,7 @@ async function start(context: Context, app: string, flags: WaitFlags): Promise<v
     timeoutMs: flags.timeout ?? defaultTimeoutMs,
     operation: `starting ${app}`,
   });
-  const detail = await awaitApp(waiting, isAsWanted);
+  const detail = await awaitApp(waiting, isAsWanted, (now) => now.desired === "stopped");
   succeed(context, `${app} has started: ${tally(detail.ready, detail.instances)}`);
   if (detail.instances > 0) await awaitAnswer(waiting, detail.urls);
 }
@@ -124,7 +128,11 @@ async function stop(context: Context, app: string, flags: WaitFlags): Promise<vo
     timeoutMs: flags.timeout ?? defaultTimeoutMs,
     operation: `stopping ${app}`,
   });
-  await awaitApp(waiting, (detail) => detail.state === "stopped" && detail.ready === 0);
+  await awaitApp(
+    waiting,
+    (now) => now.state === "stopped" && now.ready === 0,
+    (now) => now.desired === "running" && now.state !== "deleting",
+  );
   await offRouter(waiting, view);
   succeed(context, `${app} is stopped. Start it again: dinp start ${app}`);
 }
