@@ -1,4 +1,4 @@
-import { isDinpError, messageOf } from "@dinp/core";
+import { isDinpError } from "@dinp/core";
 import type { UpOptions } from "@dinp/core/cli";
 import { createPinoLogger } from "@dinp/core/system";
 import { type Embedded, startEmbedded } from "./compose.js";
@@ -34,7 +34,7 @@ export async function up(options: UpOptions, context: UpContext): Promise<number
     if (options.demoDirectory !== null && !interrupted.happened) {
       exitCode = await pushDemo(platform, options.demoDirectory, context);
     }
-    if (exitCode === 0) announce(platform, login, options);
+    if (!interrupted.happened) announce(platform, login, options);
     await Promise.race([interrupted.promise, platform.ended]);
     if (interrupted.happened) process.stdout.write("\nstopping: router, API, instances, store\n");
     else process.stderr.write("error: the platform ended by itself; see the log above\n");
@@ -60,7 +60,7 @@ async function pushDemo(embedded: Embedded, directory: string, context: UpContex
   }
   const exitCode = await context.runCli(["push", directory, "--app", DEMO_APP, "--api", embedded.apiUrl]);
   if (exitCode !== 0)
-    process.stderr.write(`error: the demo app could not be pushed (${messageOf(exitCode)})\n`);
+    process.stderr.write("error: the demo app could not be pushed; see above. The platform itself is up.\n");
   return exitCode;
 }
 
