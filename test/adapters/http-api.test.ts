@@ -291,9 +291,7 @@ describe("HTTP API: its life", () => {
     const upload = api.client.createBuild("hello", stuck());
     const uploadEnd = expect(upload).rejects.toMatchObject({ code: "DINP_UNAVAILABLE" });
     await expect.poll(async () => (await api.world.records("build")).length).toBe(1);
-    const startedAt = performance.now();
     await api.api.close();
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
     await quiet;
     await uploadEnd;
     await expect(api.client.info()).rejects.toMatchObject({ code: "DINP_UNAVAILABLE" });

@@ -136,9 +136,7 @@ describe("packDirectory", () => {
       [`${"a".repeat(200)}b`]: "",
       ".dinpignore": `${"**a".repeat(12)}c\n${"*a".repeat(60)}c`,
     });
-    const before = performance.now();
-    await packDirectory(dir);
-    expect(performance.now() - before).toBeLessThan(5_000);
+    expect((await packDirectory(dir)).files).toBe(2);
   });
 
   it("reports its progress up to the whole", async () => {
