@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Adapters that only other adapters use: not an entry of the package. */
-const INTERNAL_ADAPTERS = new Set(["sql"]);
+const INTERNAL_ADAPTERS = new Set(["runtime", "sql"]);
 
 /**
  * The entries of the package as the folders say: core, each adapter with an `index.ts`, each program.

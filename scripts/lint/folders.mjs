@@ -27,6 +27,7 @@ const platform = "src/core/platform";
 const loops = "src/core/loops";
 const testing = "src/core/testing";
 const sql = "src/adapters/sql";
+const runtime = "src/adapters/runtime";
 
 /** Folders that decide and never wait: time and randomness are given to them as values. */
 export const pureFolders = [plan, routing, probing, build];
@@ -48,6 +49,8 @@ export const rows = [
   },
   { folder: "src/core/.", folders: [model, ports, ...pureFolders, platform, loops] },
   { folder: "src/adapters/cli", names: [/^@dinp\/core(\/client)?$/], node: true },
+  { folder: "src/adapters/docker", folders: [runtime], names: [/^@dinp\/core$/], node: true },
+  { folder: "src/adapters/process", folders: [runtime], names: [/^@dinp\/core$/], node: true },
   { folder: "src/adapters/*", folders: [sql], names: [/^@dinp\/core$/], node: true },
   {
     folder: "src/bin",
@@ -67,13 +70,15 @@ export const drivers = {
   "@hono/node-server": ["src/adapters/http-api"],
   "@hono/zod-openapi": ["src/adapters/http-api"],
   commander: ["src/adapters/cli"],
+  dockerode: ["src/adapters/docker"],
   hono: ["src/adapters/http-api"],
   "http-proxy": ["src/adapters/http-proxy"],
   kysely: ["src/adapters/pglite", sql],
   pino: ["src/adapters/system"],
-  "tar-stream": ["src/adapters/tar"],
+  undici: ["src/adapters/oci", "src/adapters/url-fetch"],
   yaml: ["src/adapters/cli", "src/adapters/http-api", "src/adapters/yaml"],
-  zod: ["src/adapters/http-api"],
+  yauzl: ["src/adapters/zip"],
+  zod: ["src/adapters/file", "src/adapters/http-api"],
 };
 
 /** The web's globals that core may use besides the language's own: they neither wait nor touch the outside. */

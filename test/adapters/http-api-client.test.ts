@@ -114,7 +114,7 @@ describe("client", () => {
     const client = createClient({ url: closed.url, token: "x" });
     await expect(client.listApps()).rejects.toMatchObject({
       code: "DINP_UNAVAILABLE",
-      message: `Cannot reach the API at ${closed.url} (ECONNREFUSED).`,
+      message: `Cannot reach the API at ${closed.url} (connection refused).`,
       hint: expect.stringContaining("`dinp up`") as string,
     });
     const stream = client.followEvents()[Symbol.asyncIterator]();

@@ -1,6 +1,8 @@
 import type {
   AppDetail,
   AppView,
+  BaseView,
+  BuildLogView,
   BuildView,
   DomainRequest,
   DomainView,
@@ -20,6 +22,8 @@ import type {
 } from "@dinp/core";
 import type { z } from "@hono/zod-openapi";
 import { expectTypeOf, it } from "vitest";
+import type { baseSchema } from "../../src/adapters/http-api/base-routes.js";
+import type { buildLogSchema } from "../../src/adapters/http-api/build-routes.js";
 import type * as schema from "../../src/adapters/http-api/schema.js";
 
 /** Without `readonly`, which schemas cannot say of fields. */
@@ -40,6 +44,8 @@ it("the schemas agree with the public types", () => {
   expectTypeOf<Out<typeof schema.rolloutSchema>>().toEqualTypeOf<Plain<RolloutView>>();
   expectTypeOf<Out<typeof schema.envSchema>>().toEqualTypeOf<Plain<EnvView>>();
   expectTypeOf<Out<typeof schema.buildSchema>>().toEqualTypeOf<Plain<BuildView>>();
+  expectTypeOf<Out<typeof baseSchema>>().toEqualTypeOf<Plain<BaseView>>();
+  expectTypeOf<Out<typeof buildLogSchema>>().toEqualTypeOf<Plain<BuildLogView>>();
   expectTypeOf<Out<typeof schema.domainSchema>>().toEqualTypeOf<Plain<DomainView>>();
   expectTypeOf<Out<typeof schema.nodeSchema>>().toEqualTypeOf<Plain<NodeView>>();
   expectTypeOf<Out<typeof schema.eventSchema>>().toEqualTypeOf<Plain<EventView>>();

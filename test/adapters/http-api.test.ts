@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createHttpApi } from "@dinp/core/http-api";
 import { archiveOf, nodeApp } from "../platform/world.js";
+import { exchange, RawClient } from "./support/raw-client.js";
 import { createApiWorld, type RawRequest } from "./http-api-world.js";
 
 const errorOf = (body: unknown): unknown => (body as { readonly error: unknown }).error;
@@ -151,6 +152,33 @@ describe("HTTP API: bad input", () => {
     expect(errorOf(answer.body)).toMatchObject({ code: "DINP_INVALID" });
   });
 
+  it.each([
+    ["no HTTP at all", 400, "\u0016\u0003\u0001 hello\r\n\r\n"],
+    ["a head without an end of its size", 431, `GET /v1/info HTTP/1.1\r\nx: ${"x".repeat(20_000)}`],
+    [
+      "two lengths",
+      400,
+      "POST /v1/info HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+    ],
+  ])("answers %s with %i in JSON", async (_name, status, bytes) => {
+    await using api = await createApiWorld();
+    const answer = await exchange(Number(new URL(api.url).port), bytes);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({
+      error: { code: expect.stringMatching(/^DINP_/) as string, hint: expect.any(String) as string },
+    });
+  });
+
+  it("never answers what stands behind a request in the place of its answer", async () => {
+    await using api = await createApiWorld();
+    await api.world.push("hello");
+    const head = `DELETE /v1/apps/hello HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${api.world.secret}\r\n\r\n`;
+    const client = await RawClient.open(Number(new URL(api.url).port));
+    client.send(`${head}\u0000garbage\r\n\r\n`);
+    await client.whenClosed();
+    expect(client.text).not.toMatch(/^HTTP\/1\.1 400/);
+  });
+
   it("refuses bad idempotency keys, and a key used for something else", async () => {
     await using api = await createApiWorld();
     await api.world.push("hello");
@@ -185,7 +213,7 @@ describe("HTTP API: bad input", () => {
 
   it("knows its paths, and says so of others", async () => {
     await using api = await createApiWorld();
-    const answer = await api.json({ method: "PUT", path: "/v1/apps/%00%1b[2J" });
+    const answer = await api.json({ method: "PUT", path: "/v1/apps/%00%1b[2J/nothing" });
     expect(answer.status).toBe(404);
     expect(errorOf(answer.body)).toMatchObject({ code: "DINP_NOT_FOUND" });
     expect(answer.text).not.toMatch(/[\u0000-\u001f]/);
@@ -240,26 +268,44 @@ describe("HTTP API: its description", () => {
     expect(endpoints.sort()).toEqual([
       "delete /v1/apps/{app}",
       "delete /v1/apps/{app}/domains",
+      "delete /v1/bases/{base}",
+      "delete /v1/registries/{host}",
       "get /v1/apps",
       "get /v1/apps/{app}",
       "get /v1/apps/{app}/builds/{id}",
+      "get /v1/apps/{app}/builds/{id}/log",
       "get /v1/apps/{app}/domains",
       "get /v1/apps/{app}/env",
+      "get /v1/apps/{app}/explain",
       "get /v1/apps/{app}/logs",
+      "get /v1/apps/{app}/plan",
       "get /v1/apps/{app}/releases",
       "get /v1/apps/{app}/rollouts/{number}",
+      "get /v1/bases",
+      "get /v1/builds",
       "get /v1/events",
       "get /v1/info open",
+      "get /v1/instances",
       "get /v1/nodes",
+      "get /v1/plan",
+      "get /v1/registries",
       "get /v1/session",
+      "get /v1/templates",
       "patch /v1/apps/{app}",
       "patch /v1/apps/{app}/env",
       "post /v1/apps/{app}/builds",
       "post /v1/apps/{app}/domains",
+      "post /v1/apps/{app}/exec",
+      "post /v1/apps/{app}/plan",
       "post /v1/apps/{app}/releases",
       "post /v1/apps/{app}/rollback",
+      "post /v1/apps/{app}/run",
       "post /v1/apps/{app}/start",
       "post /v1/apps/{app}/stop",
+      "post /v1/apps/{app}/url-builds",
+      "post /v1/bases/{base}",
+      "post /v1/bases/{base}/archive",
+      "post /v1/registries/{host}",
     ]);
     expect(answer.text).toContain("idempotency-key");
     expect(answer.text).toContain('"additionalProperties":false');

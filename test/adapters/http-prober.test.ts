@@ -7,12 +7,16 @@ import { promisify } from "node:util";
 import { createHttpProber } from "@dinp/core/http";
 import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
-import { proberSuite } from "../../src/core/testing/prober-suite.js";
+import { proberSuite } from "@dinp/core/testing";
+import { starvedHttpProber } from "./support/starved-prober.js";
 
 const check = { type: "http", path: "/", statusMin: 200, statusMax: 499 } as const;
 
 describe("createHttpProber", () => {
-  it.each(proberSuite({ create: () => createHttpProber() }))("$name", ({ run }) => run());
+  it.each(proberSuite({ create: () => createHttpProber(), createStarved: starvedHttpProber }))(
+    "$name",
+    ({ run }) => run(),
+  );
 
   it("says unknown when its turn does not come, and takes its turn when it does", async () => {
     const server = createServer((socket) => {
@@ -57,10 +61,20 @@ describe("createHttpProber", () => {
       stdin: {
         contents: `
           import { openSync } from "node:fs";
+          import { connect } from "node:net";
           import { createHttpProber } from "@dinp/core/http";
           const prober = createHttpProber();
           const { signal } = new AbortController();
-          try { for (;;) openSync("/dev/null", "r"); } catch {}
+          const connectError = () => new Promise((resolve) => {
+            const socket = connect({ host: "127.0.0.1", port: 1 });
+            socket.once("error", ({ code }) => resolve(code));
+          });
+          // What was open while the program began may be closed at any later time, and leave room again.
+          for (let starved = 0, tries = 0; starved < 5; tries += 1) {
+            if (tries === 1000) throw new Error("There is always a descriptor left.");
+            try { for (;;) openSync("/dev/null", "r"); } catch {}
+            starved = (await connectError()) === "EMFILE" ? starved + 1 : 0;
+          }
           const check = ${JSON.stringify(check)};
           const result = await prober.probe({ host: "127.0.0.1", port: 1, check }, { timeoutMs: 1000, signal });
           process.stdout.write(JSON.stringify(result));`,

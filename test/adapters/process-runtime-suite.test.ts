@@ -1,16 +1,14 @@
 import { describe, it } from "vitest";
-import { runtimeSuite } from "../../src/core/testing/runtime-suite.js";
-import { ProcessHarness } from "./process-support/harness.js";
+import { runtimeSuite } from "@dinp/core/testing";
+import { ProcessHarness, type RuntimeSettings } from "./process-support/harness.js";
 
-describe("process runtime: the contract, with the memory controller where there is one", () => {
-  for (const { name, run } of runtimeSuite(() => ProcessHarness.make())) it(name, run);
-});
+/** Most of a case is waiting for processes: some at the same time cost little more than one. */
+function describeSuite(name: string, settings: RuntimeSettings, isPossible = true): void {
+  describe.runIf(isPossible)(`process runtime: the contract, ${name}`, { concurrent: true }, () => {
+    for (const { name, run } of runtimeSuite(() => ProcessHarness.make(settings))) it(name, run);
+  });
+}
 
-describe("process runtime: the contract, with sampled memory", () => {
-  for (const { name, run } of runtimeSuite(() => ProcessHarness.make({ memoryLimit: "sampled" })))
-    it(name, run);
-});
-
-describe.runIf(process.getuid?.() === 0)("process runtime: the contract, without users of their own", () => {
-  for (const { name, run } of runtimeSuite(() => ProcessHarness.make({ uidBase: null }))) it(name, run);
-});
+describeSuite("with the memory controller where there is one", {});
+describeSuite("with sampled memory", { memoryLimit: "sampled" });
+describeSuite("without users of their own", { uidBase: null }, process.getuid?.() === 0);

@@ -1,13 +1,16 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomInt } from "node:crypto";
-import { mkdtemp, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "tsup";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Registry } from "@dinp/core";
 import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
-import { registrySuite } from "../../src/core/testing/registry-suite.js";
+import { createMemoryRegistry } from "@dinp/core/memory";
+import { createNodeHasher, createSystemClock } from "@dinp/core/system";
+import { registrySuite } from "@dinp/core/testing";
 
 let root: string;
 
@@ -46,11 +49,18 @@ async function flipByte(path: string): Promise<void> {
 describe("oci-layout registry: the port's contract", () => {
   const suite = registrySuite({
     damages: true,
+    cuts: true,
     create: async () => {
       const dir = await mkdtemp(join(root, "suite-"));
       return {
         registry: createOciLayoutRegistry({ dir }),
         damage: (repository, digest) => flipByte(blobPath(dir, repository, digest)),
+        // In place of the repository a link to itself: whatever lies below it cannot be looked at.
+        cut: async (repository) => {
+          const folder = join(dir, "repositories", repository.replaceAll("/", "+"));
+          await rm(folder, { recursive: true });
+          await symlink(folder, folder);
+        },
         dispose: async () => {
           expect(await readdir(join(dir, "uploads")).catch(() => [])).toEqual([]);
           await rm(dir, { recursive: true });
@@ -59,6 +69,65 @@ describe("oci-layout registry: the port's contract", () => {
     },
   });
   for (const { name, run } of suite) it(name, run);
+});
+
+describe("memory registry: the port's contract", () => {
+  const suite = registrySuite({
+    damages: true,
+    create: async () => {
+      const contents = new Map<string, Uint8Array>();
+      const clock = createSystemClock();
+      return {
+        registry: createMemoryRegistry({ hasher: createNodeHasher(), clock, contents }),
+        damage: async (_, digest) => {
+          const bytes = contents.get(digest)?.slice() ?? new Uint8Array(11);
+          bytes[10] = (bytes[10] ?? 0) ^ 1;
+          contents.set(digest, bytes);
+        },
+        dispose: async () => {},
+      };
+    },
+  });
+  for (const { name, run } of suite) it(name, run);
+});
+
+describe("memory registry", () => {
+  const hour = 3_600_000;
+  const put = async (registry: Registry, text: string): Promise<{ manifest: string; config: string }> => {
+    const mediaType = "application/vnd.oci.image.manifest.v1+json";
+    const config = await registry.writeBlob("apps/hello", one(text));
+    const bytes = new TextEncoder().encode(JSON.stringify({ config: { mediaType: "x", ...config } }));
+    const { digest } = await registry.writeManifest("apps/hello", { mediaType, bytes }, { tag: text });
+    return { manifest: digest, config: config.digest };
+  };
+
+  it("gives the memory of a deleted image back when nobody asked for its blobs lately", async () => {
+    const contents = new Map<string, Uint8Array>();
+    let now = 0;
+    const clock = { monotonicMs: () => now };
+    const registry = createMemoryRegistry({ hasher: createNodeHasher(), clock, contents });
+    const first = await put(registry, "one");
+    const second = await put(registry, "two");
+    await registry.mountBlob("apps/other", second.config, "apps/hello");
+    now += hour;
+    await registry.delete("apps/hello", first.manifest);
+    expect([...contents.keys()].sort()).toEqual([second.manifest, second.config].sort());
+    await registry.delete("apps/hello", second.manifest);
+    expect([...contents.keys()]).toEqual([second.config]);
+    expect(await registry.hasBlob("apps/hello", second.config)).toBe(false);
+    expect(await registry.hasBlob("apps/other", second.config)).toBe(true);
+  });
+
+  it("holds no more than it may", async () => {
+    const options = { hasher: createNodeHasher(), clock: createSystemClock(), bytesMax: 10 };
+    const registry = createMemoryRegistry(options);
+    await registry.writeBlob("apps/hello", one("12345678"));
+    await registry.writeBlob("apps/hello", one("12345678"));
+    await expect(registry.writeBlob("apps/hello", one("123"))).rejects.toMatchObject({
+      code: "DINP_TOO_LARGE",
+    });
+    await registry.writeBlob("apps/hello", one("12"));
+  });
 });
 
 describe("oci-layout registry on disk", () => {
@@ -160,6 +229,28 @@ describe("oci-layout registry on disk", () => {
   });
 });
 
+describe("a file that can grow no further", () => {
+  const script = fileURLToPath(new URL("support/write-blob.mjs", import.meta.url));
+  const write = (dir: string, bytes: number): unknown =>
+    JSON.parse(
+      execFileSync(
+        "/bin/bash",
+        ["-c", `ulimit -f 4096; exec "$0" "$@"`, process.execPath, script, dir, String(bytes)],
+        {
+          encoding: "utf8",
+        },
+      ),
+    );
+
+  it.each([5_000_000, 50_000_000])("fails a write of %i bytes, of which nothing stays", async (bytes) => {
+    const dir = await mkdtemp(join(root, "full-"));
+    expect(write(dir, 4_000_000)).toMatchObject({ size: 4_000_000 });
+    expect(write(dir, bytes)).toEqual({ code: "DINP_UNAVAILABLE", cause: "EFBIG" });
+    expect(await readdir(join(dir, "uploads"))).toEqual([]);
+    expect(await readdir(join(dir, "repositories/apps+hello/blobs/sha256"))).toHaveLength(1);
+  });
+});
+
 describe("oci-layout registry over kill -9", () => {
   it(
     "has every acknowledged image afterwards, whole, and nothing half-written",
@@ -200,7 +291,8 @@ async function bundleWriter(): Promise<string> {
   const entry = join(outDir, "writer.ts");
   await writeFile(
     entry,
-    `import { createOciLayoutRegistry } from ${JSON.stringify(source("adapters/oci-layout/index.ts"))};
+    `import type { Registry } from "@dinp/core";
+import { createOciLayoutRegistry } from ${JSON.stringify(source("adapters/oci-layout/index.ts"))};
 const [dir, round] = process.argv.slice(2);
 const registry = createOciLayoutRegistry({ dir });
 async function* text(value) { yield new TextEncoder().encode(value); }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, link, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createGzip, gunzipSync, gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ArchiveFormat } from "@dinp/core";
 import { createTarArchive } from "@dinp/core/tar";
@@ -218,14 +218,14 @@ describe("damaged input is refused, naming the place", () => {
 
 describe("bombs are refused while they are still small", () => {
   it("a gzip of zeros", async () => {
-    const zip = createGzip();
-    const zeros = Buffer.alloc(1_048_576);
     const header = (await makeTar([{ name: "zeros", content: "" }])).subarray(0, 512);
     header.write("77777777777\0", 124, "latin1");
-    zip.write(sealHeader(Buffer.from(header)));
-    for (let i = 0; i < 300; i += 1) zip.write(zeros);
-    zip.end();
-    const bytes = await collect(zip);
+    const zeros = gzipSync(Buffer.alloc(50 * 1_048_576));
+    // Members of one gzip, as `cat` joins them: 3 MB that become 3 GB.
+    const bytes = Buffer.concat([
+      gzipSync(sealHeader(Buffer.from(header))),
+      ...Array<Buffer>(60).fill(zeros),
+    ]);
     let sent = 0;
     const source = async function* (): AsyncGenerator<Uint8Array> {
       for await (const chunk of stream(bytes, 4_096)) {

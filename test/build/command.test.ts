@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { execFileSync } from "node:child_process";
 import {
+  builtInTemplates,
   chooseCommand,
   chooseTemplate,
   requiredPrograms,
@@ -8,6 +9,7 @@ import {
   templateNamed,
   webProcess,
   type AppFiles,
+  type Template,
 } from "@dinp/core";
 
 function files(names: readonly string[], extra: Partial<AppFiles> = {}): AppFiles {
@@ -21,8 +23,13 @@ function files(names: readonly string[], extra: Partial<AppFiles> = {}): AppFile
   };
 }
 
+function named(name: string): Template {
+  return templateNamed(builtInTemplates, name);
+}
+
 function commandOf(app: AppFiles, wanted?: string): readonly string[] {
-  return chooseCommand(app, chooseTemplate(app.rootNames, wanted), null).command;
+  const template = wanted === undefined ? chooseTemplate(builtInTemplates, app) : named(wanted);
+  return chooseCommand(app, template, null, { templates: builtInTemplates }).command;
 }
 
 describe("template", () => {
@@ -33,16 +40,21 @@ describe("template", () => {
     [["index.html", "app.js"], "static"],
     [["server.js"], "node"],
     [["bin", "control"], "plain"],
+    [["WEB-INF/web.xml", "index.html"], "java-war"],
+    [["index.php", "package.json"], "php"],
+    [["public/index.php", "package.json"], "php"],
+    [["public/x.css", "index.html"], "static"],
+    [["shop.jar", "lib"], "java-jar"],
   ])("of %j is %s", (names, template) => {
-    expect(chooseTemplate(new Set(names)).name).toBe(template);
+    expect(chooseTemplate(builtInTemplates, files(names)).name).toBe(template);
   });
 
   it("is the one that was asked for; unknown ones name the known", () => {
-    expect(chooseTemplate(new Set(["package.json"]), "static").name).toBe("static");
-    expect(() => templateNamed("ruby")).toThrow(
+    expect(named("static").name).toBe("static");
+    expect(() => named("ruby")).toThrow(
       expect.objectContaining({
         code: "DINP_INVALID",
-        hint: "Templates: node, python, static, plain.",
+        hint: "Templates: java-war, php, node, python, java-jar, static, binary, plain.",
       }) as Error,
     );
   });
@@ -54,10 +66,13 @@ describe("command", () => {
     procfile: "worker: x\nweb:  node proc.js --port $PORT\n",
     controlIsExecutable: true,
   });
-  const node = templateNamed("node");
+  const node = named("node");
 
   it("comes from the push, dinp.yaml, Procfile, control, then the template", () => {
-    expect(chooseCommand(everything, node, { command: ["a"] }, ["b", "c"]).command).toEqual(["b", "c"]);
+    expect(chooseCommand(everything, node, { command: ["a"] }, { wanted: ["b", "c"] }).command).toEqual([
+      "b",
+      "c",
+    ]);
     expect(chooseCommand(everything, node, { command: "a b" }).command).toEqual([
       "/bin/sh",
       "-c",
@@ -96,6 +111,9 @@ describe("command", () => {
     [{}, ["app.py", "server.py"], ["python3", "app.py"]],
     [{}, ["requirements.txt", "wsgi.py", "main.py"], ["python3", "main.py"]],
     [{}, ["index.html"], ["dinp-static", "."]],
+    [{}, ["WEB-INF"], ["dinp-tomcat", "."]],
+    [{}, ["public/index.php", "index.php"], ["/bin/sh", "-c", 'exec php -S "0.0.0.0:$PORT" -t public']],
+    [{}, ["index.php"], ["/bin/sh", "-c", 'exec php -S "0.0.0.0:$PORT" -t .']],
   ])("of a template: %j with %j is %j", (extra, names, command) => {
     expect(commandOf(files(names, extra))).toEqual(command);
   });
@@ -111,14 +129,12 @@ describe("command", () => {
     expect(error(files(["package.json", "lib/x.js"]))).toMatchObject({
       code: "DINP_NO_COMMAND",
       message: expect.stringMatching(
-        /dinp\.yaml.*Procfile.*control.*scripts\.start or main.*server\.js/,
+        /dinp\.yaml.*Procfile.*control.*scripts\.start.*main in.*server\.js/,
       ) as string,
       hint: expect.stringMatching(/dinp\.yaml.*\$PORT.*--command/) as string,
     });
     expect(error(files(["notes.txt", "x"]))).toMatchObject({
-      message: expect.stringMatching(
-        /package\.json .*\(node\).*\(python\).*index\.html \(static\)/,
-      ) as string,
+      message: expect.stringMatching(/package\.json.*\(node\).*\(python\).*index\.html \(static\)/) as string,
     });
     expect(error(files(["myapp/package.json"]))).toMatchObject({
       hint: expect.stringContaining('inside the folder "myapp"') as string,
@@ -186,6 +202,6 @@ describe("required programs", () => {
     ["python", ["/bin/sh", "-c", "exec gunicorn app"], ["python3"]],
     ["node", ["./bin/python3"], ["node"]],
   ])("of %s with %j are %j", (template, command, programs) => {
-    expect(requiredPrograms(templateNamed(template), command)).toEqual(programs);
+    expect(requiredPrograms(named(template), command)).toEqual(programs);
   });
 });

@@ -3,11 +3,20 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { createBuilder, type Archive, type Builder, type BuilderLimits, type Registry } from "@dinp/core";
+import {
+  combineArchives,
+  createBuilder,
+  type Archive,
+  type Builder,
+  type BuilderLimits,
+  type BuilderOptions,
+  type Registry,
+} from "@dinp/core";
 import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
 import { createNodeHasher, createSystemClock } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
 import { parseYaml } from "@dinp/core/yaml";
+import { createSingleFileReader, createZipReader } from "@dinp/core/zip";
 import { pack, type Header } from "tar-stream";
 
 /** An entry for {@link makeTar}: any header that tar-stream writes, however hostile. */
@@ -61,17 +70,25 @@ export interface Workshop extends AsyncDisposable {
 }
 
 /** A builder of real parts in a folder of its own. */
-export async function openWorkshop(limits: Partial<BuilderLimits> = {}): Promise<Workshop> {
+export async function openWorkshop(
+  limits: Partial<BuilderLimits> = {},
+  more: Partial<Pick<BuilderOptions, "compressor" | "templates" | "bases" | "steps" | "registry">> = {},
+): Promise<Workshop> {
   const dir = await mkdtemp(join(tmpdir(), "dinp-build-"));
-  const registry = createOciLayoutRegistry({ dir: join(dir, "registry") });
-  const archive = createTarArchive();
+  const registry = more.registry ?? createOciLayoutRegistry({ dir: join(dir, "registry") });
+  const spool = { dir: join(dir, "uploads") };
+  const archive = combineArchives(createTarArchive(), {
+    zip: createZipReader(spool),
+    file: createSingleFileReader(spool),
+  });
   const builder = createBuilder({
-    registry,
     archive,
     hasher: createNodeHasher(),
     clock: createSystemClock(),
     parseYaml,
     limits,
+    ...more,
+    registry,
   });
   return {
     dir,

@@ -5,35 +5,18 @@ import { pipeline } from "node:stream/promises";
 import { createWriteStream } from "node:fs";
 import type { AppDetail } from "@dinp/core/client";
 import { packDirectory } from "@dinp/core/tar";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startPlatform, webApp, type PlatformFixture } from "./platform-fixture.js";
-import { runCli, type CliRun, type RunOptions } from "./run-cli.js";
+import { describe, expect, it } from "vitest";
+import { webApp } from "./platform-fixture.js";
+import { type CliRun } from "./run-cli.js";
 import type { Capture } from "./streams.js";
+import { usePlatform } from "./use-platform.js";
 
 // Small, so that all apps of this file fit on one machine.
 const COMMAND = "command: [node, server.js]\ncpu: 0.01\nmemory: 96M\n";
 const crashingApp = `console.log("starting \\u001B[31mred"); console.error("no DATABASE_URL"); process.exit(3);`;
 const deafApp = `console.log("up, but deaf"); setInterval(() => undefined, 1000);`;
 
-let platform: PlatformFixture;
-beforeAll(async () => {
-  platform = await startPlatform();
-});
-afterAll(async () => {
-  await platform.stop();
-});
-
-function dinp(argv: readonly string[], options: RunOptions = {}): Promise<CliRun> {
-  return runCli(argv, { cwd: platform.folder, ...options, env: { ...platform.env, ...options.env } });
-}
-
-/** Runs a command that must succeed. */
-async function ok(argv: readonly string[], options: RunOptions = {}): Promise<CliRun> {
-  const run = await dinp(argv, options);
-  expect(run.code, run.err).toBe(0);
-  if (options.tty !== true) expect(run.out + run.err).not.toMatch(/\p{Cc}(?<!\n)/u);
-  return run;
-}
+const { platform, dinp, ok } = usePlatform();
 
 /** Makes a folder with an app and pushes it under the folder's name. */
 async function pushed(name: string, server = webApp, ...flags: string[]): Promise<CliRun> {
@@ -98,7 +81,7 @@ describe("push", () => {
     const archive = join(platform.folder, "From Archive.tar.gz");
     await pipeline((await packDirectory(source)).bytes, createWriteStream(archive));
     const run = await ok(["push", "From Archive.tar.gz"]);
-    expect(run.err).toContain("to from-archive (named after the archive's name");
+    expect(run.err).toContain("to from-archive (named after the file's name");
     expect((await platform.get(host("from-archive"))).status).toBe(200);
   });
 
@@ -378,6 +361,43 @@ describe("looking", () => {
     expect(followed).toMatchObject({ code: 130, err: "" });
   });
 
+  it("goes on following events when the API was away, each told once and none missed", async () => {
+    await pushed("away");
+    const signals = new EventEmitter();
+    let streams = 0;
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const answer = await globalThis.fetch(input, init);
+      if (!answer.headers.get("content-type")?.includes("ndjson")) return answer;
+      streams += 1;
+      if (streams > 1) return answer;
+      const reader = answer.body?.getReader();
+      const first = await reader?.read();
+      await reader?.cancel();
+      const body = new ReadableStream({
+        start: (controller) => {
+          controller.enqueue(first?.value);
+        },
+        // What happens now is missed until the stream is open again.
+        pull: async (controller) => {
+          await ok(["env", "set", "away", "MISSED=1"]);
+          controller.error(new TypeError("terminated"));
+        },
+      });
+      return new Response(body, answer);
+    };
+    const followed = await dinp(["events", "away", "-f", "-n", "3"], {
+      signals,
+      options: { fetch },
+      watch: ({ stdout }) => {
+        void shown(stdout, "release 2: 1 of 1 instance").then(() => signals.emit("SIGINT"));
+      },
+    });
+    expect(followed).toMatchObject({ code: 130, err: "Lost the connection to the API; trying again\n" });
+    const lines = followed.out.trim().split("\n");
+    expect(lines.filter((line) => /release\.created +release 2 /.test(line))).toHaveLength(1);
+    expect(new Set(lines).size).toBe(lines.length);
+  });
+
   it("ends quietly when the reader of a followed stream goes away", async () => {
     await pushed("pipe");
     const run = await dinp(["events", "-f"], {
@@ -404,6 +424,31 @@ describe("looking", () => {
       const run = await dinp([command, "missing", ...rest]);
       expect(run.code, `${command}: ${run.err}`).toBe(5);
       expect(run.err).toMatch(/^error: .*missing/);
+    }
+  });
+
+  it("names the app that was meant", async () => {
+    await pushed("greeting");
+    for (const argv of [
+      ["logs", "greetign"],
+      ["scale", "greetings", "2"],
+      ["explain", "greet"],
+    ]) {
+      const run = await dinp(argv);
+      expect(run.code).toBe(5);
+      expect(run.err).toContain(`\nhint: Did you mean "greeting"? "dinp apps" lists them all.\n`);
+    }
+    expect((await dinp(["app", "xyzzy"])).err).toContain("hint: List the apps to see their names");
+  });
+
+  it("says to mend dinp.yaml when a value in it is bad", async () => {
+    await platform.files("badvalue", { "server.js": webApp, "dinp.yaml": "memory: lots\n" });
+    for (const command of ["plan", "push"]) {
+      const run = await dinp([command, "badvalue"]);
+      expect(run.code).toBe(1);
+      expect(run.err).toMatch(
+        /error: dinp\.yaml: "memory" is "lots"; it must be .*\nhint: Mend dinp\.yaml and try again\.\n/,
+      );
     }
   });
 });

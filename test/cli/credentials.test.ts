@@ -63,6 +63,16 @@ describe("the credentials file", () => {
     },
   );
 
+  it("says so at once where no folder can be made, and may be stored by several at once", async () => {
+    const login = { apiUrl: "http://one:1", token: "t" };
+    await expect(saveCredentials({ XDG_CONFIG_HOME: "/proc/dinp-none" }, login)).rejects.toThrow(
+      "Cannot write /proc/dinp-none/dinp/credentials.json",
+    );
+    const env = { XDG_CONFIG_HOME: join(home, "a", "b") };
+    await Promise.all(Array.from({ length: 10 }, () => saveCredentials(env, login)));
+    expect((await stat(join(home, "a", "b"))).mode & 0o777).toBe(0o700);
+  });
+
   it("that cannot be written says where", async () => {
     await writeFile(join(home, "file"), "");
     const env = { HOME: home, XDG_CONFIG_HOME: join(home, "file") };

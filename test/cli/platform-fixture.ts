@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
   Agent,
+  createBaseSource,
   createBuilder,
+  createImages,
   createPlatform,
   createRouteFollower,
   defaultPlanPolicy,
@@ -13,6 +15,7 @@ import {
   readImage,
   Server,
   type PlatformInfo,
+  type UploadFetcher,
 } from "@dinp/core";
 import { createHttpProber } from "@dinp/core/http";
 import { createHttpApi } from "@dinp/core/http-api";
@@ -51,7 +54,9 @@ export interface PlatformFixture {
 const APPS_DOMAIN = "apps.localhost";
 const NODE_ID = "node-1";
 
-export async function startPlatform(): Promise<PlatformFixture> {
+export async function startPlatform(
+  options: { readonly uploads?: UploadFetcher } = {},
+): Promise<PlatformFixture> {
   const folder = await mkdtemp(join(tmpdir(), "dinp-cli-"));
   // Instances may run under a user of their own.
   await chmod(folder, 0o755);
@@ -81,7 +86,14 @@ export async function startPlatform(): Promise<PlatformFixture> {
     appsDomain: APPS_DOMAIN,
     routerUrl: addresses.router,
   });
-  const builder = createBuilder({ registry, archive, hasher, clock, parseYaml });
+  const builder = createBuilder({
+    bases: createBaseSource(store),
+    registry,
+    archive,
+    hasher,
+    clock,
+    parseYaml,
+  });
   const logs = { logs: (wanted: Parameters<Server["logs"]>[0]) => server.logs(wanted) };
   const platform = createPlatform({
     store,
@@ -89,9 +101,12 @@ export async function startPlatform(): Promise<PlatformFixture> {
     random,
     hasher,
     builder,
+    images: createImages({ registry, archive }),
+    ...options,
     logger,
     info,
     logs: { logs: (wanted) => logs.logs({ nodeId: NODE_ID, ...wanted }) },
+    cluster: () => server,
   });
   const server = new Server({
     store,

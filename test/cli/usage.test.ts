@@ -47,7 +47,9 @@ describe("help", () => {
     expect(code).toBe(0);
     expect(err).toBe("");
     for (const command of commands) expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"));
-    expect(out).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}5 .*\n {2}130 /);
+    expect(out).toMatch(
+      /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}5 .*\n {2}124 .*\n {2}130 /,
+    );
     expect(out.split("\n").every((line) => line.length <= 110)).toBe(true);
   });
 
@@ -96,12 +98,15 @@ describe("wrong usage ends with 2 and says what to write", () => {
     [["push", "--instances", "0"], /--instances .* 1 to 1000/],
     [["push", "--env", "A"], /Expected KEY=VALUE/],
     [["push", ".", "--env", "A=1", "B=2"], /Too many arguments.*\nhint: Repeat --env/],
-    [["push", "nowhere"], /no folder or archive "nowhere"\.\nhint: Write: dinp push DIR/],
-    [["push", "plain.txt"], /"plain\.txt" is neither a folder nor a \.tar\.gz/],
+    [["push", "nowhere"], /no folder or file "nowhere"\.\nhint: Write: dinp push DIR/],
+    [["push", "plain.txt"], /"plain\.txt" cannot be pushed\. The upload begins with the bytes/],
     [["push", "___"], /No app name can be made of "___"\.\nhint: Give one with --app/],
     [["push", "app"], /"app" in dinp\.yaml must be a text/],
     [["push", "broken"], /dinp\.yaml cannot be used: .*line/],
     [["push", "badname"], /"Not A Name" is not a name for an app/],
+    [["registries", "add", "https://r.example"], /is not the host of a registry/],
+    [["registries", "add", "r.example", "--password", "hush"], /Unknown option '--password'/],
+    [["registries", "add", "r.example", "--ca", "nowhere.pem"], /certificates cannot be read: ENOENT/],
     [["delete", "a"], /needs --yes.*\nhint: dinp delete a --yes/],
     [["up"], /Unknown command 'up'/],
   ] satisfies readonly (readonly [string[], RegExp])[])("%j", async (argv, expected) => {
@@ -111,6 +116,41 @@ describe("wrong usage ends with 2 and says what to write", () => {
     expect(err).not.toMatch(/\n\s+at |\p{Cc}(?<!\n)/u);
     expect(out).toBe("");
     expect(code).toBe(2);
+  });
+});
+
+describe("what a terminal or a shell may do", () => {
+  it("says of an output that takes nothing why, and fails", async () => {
+    const run = await runCli(["completion", "bash"], {
+      watch: ({ stdout }) => {
+        stdout.write = () => {
+          stdout.destroy(
+            Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" }),
+          );
+          return false;
+        };
+      },
+    });
+    expect(run.code).toBe(1);
+    expect(run.err).toBe("error: The output could not be written: ENOSPC: no space left on device, write\n");
+  });
+
+  it("never shows a token that cannot be one", async () => {
+    for (const token of ["hush\nhush", "h\u00fcsh", "hush hush", "h".repeat(5_000)]) {
+      const { code, out, err } = await runCli(["apps", "--token", token, "--api", "http://127.0.0.1:9"]);
+      expect([code, out]).toEqual([1, ""]);
+      expect(err).toMatch(/^error: The token is none:/);
+      expect(err).not.toMatch(/hush|h\u00fcsh|hhhh/);
+    }
+  });
+
+  it("takes help as a command", async () => {
+    expect(await runCli(["help", "scale"])).toMatchObject({
+      code: 0,
+      out: (await runCli(["scale", "--help"])).out,
+      err: "",
+    });
+    expect((await runCli(["help"])).out).toContain("Usage: dinp <command>");
   });
 });
 
@@ -128,7 +168,7 @@ describe("an API that is not there", () => {
     expect(code).toBe(4);
     expect(out).toBe("");
     expect(err).toMatch(
-      /^error: Cannot reach the API at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\).*\nhint: Start it with "dinp up"/,
+      /^error: Cannot reach the API at http:\/\/127\.0\.0\.1:\d+ \(connection refused\).*\nhint: Start it with "dinp up"/,
     );
     expect(err).not.toContain("    at ");
     const debugged = await runCli(["apps"], {
@@ -160,6 +200,13 @@ describe("dinp up", () => {
     appsDomain: "apps.localhost",
     demoDirectory: null,
     newToken: false,
+    layerCompression: "none",
+    runtime: null,
+    dockerSocket: "/var/run/docker.sock",
+    templatesFile: null,
+    registry: { url: null, caFile: null, credentialsFile: null, hasMoved: false },
+    allowUploadFrom: [],
+    builder: null,
     logLevel: "info",
   };
 
@@ -179,7 +226,7 @@ describe("dinp up", () => {
   it("hands its options over and ends with the exit code it is given", async () => {
     expect(await up()).toEqual({ code: 7, err: "", asked: defaults });
     const words =
-      "--api 0.0.0.0:1 --router [::1]:0 --data d --domain Apps.Example.com --demo x --new-token --log-level debug";
+      "--api 0.0.0.0:1 --router [::1]:0 --data d --domain Apps.Example.com --demo x --new-token --layer-compression gzip --templates t.yaml --log-level debug --allow-upload-from nexus:8081 --allow-upload-from 10.0.0.0/8 --builder docker --builder-network index --pip-index https://pypi.example/simple/ --registry https://R.example:5000/team/ --registry-ca ca.pem --registry-credentials login --registry-moved --runtime docker --docker-host unix:///run/d.sock";
     expect((await up(...words.split(" "))).asked).toEqual({
       api: { host: "0.0.0.0", port: 1 },
       router: { host: "::1", port: 0 },
@@ -187,13 +234,54 @@ describe("dinp up", () => {
       appsDomain: "apps.example.com",
       demoDirectory: "x",
       newToken: true,
+      runtime: "docker",
+      dockerSocket: "/run/d.sock",
+      layerCompression: "gzip",
+      templatesFile: "t.yaml",
+      registry: {
+        url: "https://r.example:5000/team",
+        caFile: "ca.pem",
+        credentialsFile: "login",
+        hasMoved: true,
+      },
+      builder: { network: "index", pipIndexUrl: "https://pypi.example/simple/" },
+      allowUploadFrom: [
+        { at: { host: "nexus" }, port: 8081 },
+        { at: { range: { address: [10, 0, 0, 0], prefixBits: 8 } }, port: null },
+      ],
       logLevel: "debug",
     });
+  });
+
+  it("takes http of a registry on this machine, and elsewhere when told to", async () => {
+    for (const url of ["http://127.0.0.1:5000", "http://localhost:5000/a", "http://[::1]:5000"])
+      expect((await up("--registry", url)).asked?.registry.url).toBe(url);
+    const { asked } = await up("--registry", "http://r.example/", "--registry-plain-http");
+    expect(asked?.registry.url).toBe("http://r.example");
   });
 
   it.each([
     [["--api", "x"], /--api must be HOST:PORT \("x"\)/],
     [["--domain", "a b"], /--domain must be a domain name/],
+    [["--layer-compression", "zstd"], /Allowed choices are none, gzip/],
+    [["--registry", "registry:5000"], /Not the URL of a registry.*\nhint: Write it like https/],
+    [
+      ["--registry", "https://me:hush@r.example"],
+      /has no user or password in it\nhint: .*--registry-credentials/,
+    ],
+    [["--registry", "https://r.example/?a=b"], /ends with its path/],
+    [["--registry", "http://r.example"], /read and change.*\nhint: .*--registry-plain-http/],
+    [["--registry-moved"], /--registry-moved needs --registry/],
+    [["--builder", "docker", "--pip-index", "https://x.example/"], /--pip-index needs --builder-network/],
+    [["--builder", "docker", "--builder-network", "host"], /not the machine's own \("host"\)/],
+    [["--builder-network", "index"], /--builder-network needs --builder docker/],
+    [
+      ["--builder", "docker", "--builder-network", "x", "--pip-index", "https://u:hush@x.example/"],
+      /--pip-index: The URL has a user or password before x\.example/,
+    ],
+    [["--allow-upload-from", "10.0.0.1/8"], /--allow-upload-from: "10.0.0.1\/8" is no place of uploads/],
+    [["--runtime", "podman"], /Allowed choices are process, docker/],
+    [["--docker-host", "tcp://h:2375"], /--docker-host must be a socket of this machine/],
     [["--log-level", "loud"], /Allowed choices are debug/],
     [["extra"], /Too many arguments/],
   ] satisfies readonly (readonly [string[], RegExp])[])("refuses %j", async (argv, expected) => {

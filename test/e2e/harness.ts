@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../scripts/lib/services/ports.mjs";
+
+export { freePort };
 
 export const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
 const dinpProgram = join(projectRoot, "dist/bin/dinp.js");
@@ -31,35 +33,29 @@ export async function temporaryFolder(): Promise<{
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => {
-        if (address === null || typeof address === "string") reject(new Error("no port"));
-        else resolve(address.port);
-      });
-    });
-  });
-}
-
 /** Runs a program to its end. */
 export function runProgram(
   command: string,
   args: readonly string[],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly timeoutMs?: number } = {},
+  options: {
+    readonly env?: NodeJS.ProcessEnv;
+    readonly cwd?: string;
+    readonly timeoutMs?: number;
+    /** Of standard input, which then ends. Default: none. */
+    readonly input?: string;
+  } = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       env: options.env ?? process.env,
       cwd: options.cwd ?? projectRoot,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       timeout: options.timeoutMs ?? 120_000,
       killSignal: "SIGKILL",
     });
+    // A program need not read it.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(options.input ?? "");
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
@@ -164,6 +160,12 @@ export class TestPlatform {
     );
   }
 
+  /** Runs a `dinp up` that is to end by itself. */
+  up(more: readonly string[]): Promise<CommandResult> {
+    const args = [dinpProgram, "up", ...this.#args, ...more];
+    return runProgram(process.execPath, args, { env: this.env, cwd: this.folder, timeoutMs: 60_000 });
+  }
+
   /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
   async end(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): Promise<number | null> {
     const child = this.#child;
@@ -183,6 +185,12 @@ export class TestPlatform {
     return runProgram(process.execPath, [dinpProgram, ...args], {
       env: { ...this.env, DINP_API: this.apiUrl },
     });
+  }
+
+  /** As {@link TestPlatform.dinp}, with a line on its standard input. */
+  dinpWith(line: string, ...args: string[]): Promise<CommandResult> {
+    const env = { ...this.env, DINP_API: this.apiUrl };
+    return runProgram(process.execPath, [dinpProgram, ...args], { env, input: `${line}\n` });
   }
 
   /** As {@link TestPlatform.dinp}; throws with all that was printed unless it exits with 0. */

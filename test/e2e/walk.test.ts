@@ -1,4 +1,5 @@
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -32,6 +33,18 @@ async function answering(platform: TestPlatform, asks = 12): Promise<Map<string,
   return seen;
 }
 
+/** The kinds of layers that an image has in the platform's registry. */
+async function layerTypes(folder: string, digest: string): Promise<readonly string[]> {
+  const repositories = join(folder, "data/registry/repositories");
+  const blob = join("blobs", digest.replace(":", "/"));
+  const files = (await readdir(repositories)).map((name) => join(repositories, name, blob));
+  const [text] = await Promise.all(
+    files.filter((file) => existsSync(file)).map((file) => readFile(file, "utf8")),
+  );
+  const { layers } = JSON.parse(text ?? "{}") as { layers: readonly { mediaType: string }[] };
+  return layers.map(({ mediaType }) => mediaType.replace(/.*\.v1\./, ""));
+}
+
 describe("a user's walk, seen through the router", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let platform: TestPlatform;
@@ -39,7 +52,8 @@ describe("a user's walk, seen through the router", () => {
   beforeAll(async () => {
     folder = await temporaryFolder();
     platform = await TestPlatform.in(folder.path);
-    await platform.start();
+    // Until its restart below it compresses, afterwards not: both kinds of images run side by side.
+    await platform.start(["--layer-compression", "gzip"]);
   }, 90_000);
 
   afterAll(async () => {
@@ -64,6 +78,7 @@ describe("a user's walk, seen through the router", () => {
 
     await platform.ok("env", "set", "py", "GREETING=good day");
     expect((await platform.get(HOST, "/env/GREETING")).body).toBe("good day\n");
+    expect((await platform.ok("exec", "py", "--", "printenv", "GREETING")).stdout).toBe("good day\n");
 
     await platform.ok("domains", "add", "py", "www.example.org");
     const own = await eventually("the domain answers", async () => {
@@ -111,6 +126,7 @@ describe("a user's walk, seen through the router", () => {
     );
     await platform.ok("push", source, "--app", "own");
     const before = await platform.json<App>("app", "own");
+    expect(await layerTypes(folder.path, before.digest)).toEqual(["tar+gzip"]);
     await rm(source, { recursive: true });
     expect(await platform.end("SIGINT")).toBe(0);
     expect(await processesWith(folder.path)).toEqual([]);
@@ -147,7 +163,9 @@ describe("a user's walk, seen through the router", () => {
   }, 60_000);
 
   test("the static demo answers with its page, its style and its own 404", async () => {
-    await platform.ok("push", join(projectRoot, "examples/apps/static"));
+    await platform.ok("push", join(projectRoot, "examples/apps/static"), "--app", "static");
+    const { digest } = await platform.json<App>("app", "static");
+    expect(await layerTypes(folder.path, digest)).toEqual(["tar"]);
     const host = (await platform.json<{ items: { name: string; urls: string[] }[] }>("apps")).items
       .flatMap((app) => app.urls)
       .map((url) => new URL(url).hostname)

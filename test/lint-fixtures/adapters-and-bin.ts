@@ -27,6 +27,21 @@ export { readFile } from "node:fs/promises";
 // --- src/adapters/pglite/a.ts is legal
 export { b } from "../sql/b.js";
 
+// --- src/adapters/process/a.ts is legal
+export { b } from "../runtime/b.js";
+
+// --- src/adapters/docker/deeper/a.ts is legal
+export { b } from "../../runtime/b.js";
+
+// --- src/adapters/docker/a.ts breaks dinp/folder-imports (reachesIn)
+export { b } from "../process/b.js";
+
+// --- src/adapters/memory/a.ts breaks dinp/folder-imports (reachesIn)
+export { b } from "../runtime/b.js";
+
+// --- src/adapters/runtime/a.ts breaks dinp/folder-imports (reachesIn)
+export { b } from "../docker/b.js";
+
 // --- src/adapters/cli/a.ts is legal
 export { connect } from "@dinp/core/client";
 export { Command } from "commander";
@@ -57,11 +72,26 @@ export { sql } from "kysely";
 // --- src/adapters/sql/a.ts is legal
 export { sql } from "kysely";
 
-// --- src/adapters/oci-layout/a.ts breaks dinp/folder-imports (driver)
-export { pack } from "tar-stream";
+// --- src/adapters/tar/a.ts breaks dinp/folder-imports (driver)
+export { open } from "yauzl";
 
-// --- src/adapters/tar/a.ts is legal
-export { pack } from "tar-stream";
+// --- src/adapters/zip/a.ts is legal
+export { open } from "yauzl";
+
+// --- src/adapters/http/b.ts breaks dinp/folder-imports (driver)
+export { Agent } from "undici";
+
+// --- src/adapters/oci/a.ts is legal
+export { Agent } from "undici";
+
+// --- src/adapters/url-fetch/a.ts is legal
+export { Client } from "undici";
+
+// --- src/adapters/process/a.ts breaks dinp/folder-imports (driver)
+export { default } from "dockerode";
+
+// --- src/adapters/docker/a.ts is legal
+export { default } from "dockerode";
 
 // --- src/adapters/cli/a.ts breaks dinp/folder-imports (driver)
 export { Hono } from "hono";
@@ -82,6 +112,9 @@ export { serve } from "@hono/node-server";
 export { createRoute } from "@hono/zod-openapi";
 export { z } from "zod";
 export { parse } from "yaml";
+
+// --- src/adapters/file/a.ts is legal
+export { strictObject } from "zod";
 
 // --- src/adapters/http-api/a.ts breaks dinp/folder-imports (driver)
 export { Command } from "commander";

@@ -19,9 +19,10 @@ import {
   type Write,
 } from "@dinp/core";
 import { createInProcessControlLink } from "@dinp/core/in-process";
-import { createMemoryRouteTable, createMemoryStateStore } from "@dinp/core/memory";
+import { createMemoryStateStore } from "@dinp/core/memory";
 import { createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { FaultyStore } from "./faulty-store.js";
+import { LosableTable } from "./losable-table.js";
 import { MemoryLocalState, ScriptedProber, ScriptedRuntime } from "./scripted-runtime.js";
 
 export const appsDomain = "apps.test";
@@ -47,7 +48,7 @@ export class Cluster {
   readonly store: StateStore = createMemoryStateStore({ clock });
   /** The server's own way to the store. */
   readonly faulty = new FaultyStore(this.store);
-  readonly table = createMemoryRouteTable({ random });
+  readonly table = new LosableTable();
   readonly link = createInProcessControlLink();
   readonly prober = new ScriptedProber();
   readonly runtimes = new Map<string, ScriptedRuntime>();

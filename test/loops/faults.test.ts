@@ -148,6 +148,98 @@ describe("a store that fails", () => {
     await cluster.untilRouted(1);
   });
 
+  test("a stop is decided anew when an instance that should have made up for it fails meanwhile", async () => {
+    await cluster.deploy(3);
+    const ids = await cluster.untilRouted(3);
+    let failed: string | undefined;
+    cluster.faulty.fault = async (writes, apply) => {
+      const drained = writes.flatMap((write) => (isDrain(write) ? [write.value.instanceId] : []));
+      if (drained.length > 0 && failed === undefined) {
+        failed = ids.find((id) => !drained.includes(id));
+        const status = await cluster.store.get("instanceStatus", failed ?? "");
+        if (status !== null)
+          await cluster.put("instanceStatus", { ...status.value, ready: false, seq: status.value.seq + 1 });
+      }
+      return apply();
+    };
+    await cluster.editApp({ instances: 2 });
+    await until("one is gone", async () => (await cluster.placements()).length === 2);
+    const left = (await cluster.placements()).map(({ instanceId }) => instanceId);
+    expect(left.sort()).toEqual(ids.filter((id) => id !== failed).sort());
+  });
+
+  test.each([
+    ["went through", true],
+    ["did not go through", false],
+  ])(
+    "an outage does not use up a drain that was decided before it, whose commit %s",
+    async (_, isApplied) => {
+      await cluster.stop("server");
+      cluster.leaseTtlMs = 60_000;
+      cluster.startServer("patient");
+      await cluster.deploy(2, 1, { drainMs: 700 });
+      const ids = await cluster.untilRouted(2);
+      for (const id of ids) cluster.router?.begin(id);
+      cluster.faulty.fault = async (writes, apply) => {
+        if (!writes.some(isDrain)) return apply();
+        cluster.faulty.fault = null;
+        if (isApplied) await apply();
+        cluster.faulty.fail();
+        throw answerLost();
+      };
+      await cluster.editApp({ instances: 1 });
+      await until("the store is away", () => cluster.faulty.down);
+      await throughout("both are routed", 900, () => cluster.routed().length === 2);
+      cluster.faulty.recover();
+      await cluster.untilRouted(1);
+      await throughout("its request goes on", 350, () => cluster.runtime().stopped.length === 0);
+      for (const id of ids) cluster.router?.end(id);
+      await until("stopped", () => cluster.runtime().stopped.length === 1);
+    },
+  );
+
+  test("a server can end while it is not known what became of a commit", async () => {
+    let asked = 0;
+    cluster.faulty.fault = async (writes, apply) => {
+      if (asked === 0 && !places(writes)) return apply();
+      asked += 1;
+      await clock.sleep(1);
+      throw asked === 1 ? answerLost() : unavailable();
+    };
+    await cluster.deploy(1);
+    await until("it is tried again", () => asked > 1);
+    await cluster.stop("server");
+    const before = asked;
+    await throughout("it is over", 100, () => asked === before);
+  });
+
+  test("what a user wants meanwhile overtakes the rest of a plan whose commits take long", async () => {
+    await cluster.deploy(3);
+    const ids = await cluster.untilRouted(3);
+    const [app] = await cluster.all("app");
+    const [release] = await cluster.all("release");
+    if (app === undefined || release === undefined) throw new Error("not deployed");
+    let isHeld = false;
+    cluster.faulty.fault = async (writes, apply) => {
+      if (!isHeld && writes.some((write) => write.op === "check" && write.key === "aaa")) {
+        isHeld = true;
+        await cluster.editApp({ instances: 3 });
+        const revision = await cluster.revision();
+        await until("the server knows", () => cluster.faulty.dealtWith >= revision);
+      }
+      return apply();
+    };
+    const other = { ...app, id: "aaa", name: "aaa", currentRelease: "aaa-r1" };
+    await cluster.store.commit([
+      { op: "put", kind: "release", value: { ...release, id: "aaa-r1", appId: "aaa" } },
+      { op: "put", kind: "app", value: other },
+      { op: "put", kind: "app", value: { ...app, instances: 1 } },
+    ]);
+    await until("the other one runs", () => cluster.routed("aaa.apps.test").length === 3);
+    expect(cluster.routed()).toEqual(ids);
+    expect(cluster.runtime().stopped).toEqual([]);
+  });
+
   test("a report whose answer was lost is written once", async () => {
     let lost = 0;
     cluster.faulty.fault = async (writes, apply) => {
@@ -163,6 +255,24 @@ describe("a store that fails", () => {
     expect(lost).toBeGreaterThan(1);
   });
 
+  test("a status that the store always refuses is left out, with an event, and holds up no other", async () => {
+    let refused: string | null = null;
+    cluster.faulty.fault = (writes, apply) => {
+      for (const write of writes) {
+        if (write.op !== "put" || write.kind !== "instanceStatus") continue;
+        refused ??= write.value.instanceId;
+        if (write.value.instanceId === refused) return Promise.reject(new TypeError("no such value"));
+      }
+      return apply();
+    };
+    await cluster.deploy(2);
+    await cluster.untilRouted(1);
+    await until("it is said", async () =>
+      (await cluster.all("event")).some((event) => event.type === "report.refused"),
+    );
+    expect(cluster.routed()).not.toContain(refused);
+  });
+
   test("one that only ever says reset is asked with pauses, and the platform still works", async () => {
     await cluster.stop("server");
     cluster.faulty.resets = true;
@@ -172,6 +282,16 @@ describe("a store that fails", () => {
     const before = cluster.faulty.snapshots;
     await clock.sleep(500);
     expect(cluster.faulty.snapshots - before).toBeLessThan(30);
+  });
+
+  test("one that lost its past is filled again although nothing changes, and routers serve the last good one", async () => {
+    await cluster.deploy(1);
+    const before = await cluster.untilRouted(1);
+    await cluster.table.losePast();
+    expect(cluster.routed()).toEqual(before);
+    await until("filled again", async () => (await cluster.table.snapshot()).routes.length === 1);
+    cluster.startRouter("r2");
+    expect(await cluster.untilRouted(1)).toEqual(before);
   });
 
   test("a withdrawn route whose answer was lost still lets the instance go", async () => {
@@ -207,6 +327,20 @@ describe("agents and their runtime", () => {
     expect(cluster.routed()).toEqual(expect.arrayContaining(ids));
     expect(runtime.started).toHaveLength(3);
     expect(runtime.stopped).toEqual([]);
+  });
+
+  test("an agent that cannot read its own notes yet waits for them", async () => {
+    await cluster.deploy(1);
+    const before = await cluster.untilRouted(1);
+    await cluster.stop("n1");
+    cluster.state().readFails = true;
+    cluster.startAgent("n1");
+    const warning = "reading the agent's own notes failed; it is tried again";
+    await until("it tried", () => cluster.warnings.includes(warning));
+    cluster.state().readFails = false;
+    await cluster.editApp({ instances: 2 });
+    expect(await cluster.untilRouted(2)).toEqual(expect.arrayContaining(before));
+    expect(cluster.runtime().started).toHaveLength(2);
   });
 
   test("an agent that lost its own notes is still heard", async () => {
@@ -274,6 +408,11 @@ describe("agents and their runtime", () => {
     await cluster.deploy(1);
     await until("three tries", () => runtime.portsAsked.length >= 3);
     expect(new Set(runtime.portsAsked).size).toBe(1);
+    await until("its status says why", async () => {
+      for await (const { value } of cluster.store.list("instanceStatus"))
+        if (/cannot be started yet and is tried again: The test's runtime/.test(value.reason)) return true;
+      return false;
+    });
     runtime.startFails = false;
     await cluster.untilRouted(1);
   });
@@ -313,16 +452,25 @@ describe("the link within a process", () => {
     const capacity = { runtime: "none", memoryMb: 1, cpuMillis: 1, programs: null, memoryLimit: "" };
     const hello: AgentHello = { nodeId: "n1", address: "here", capacity, labels: {} };
     const timeout = AbortSignal.timeout(1_000);
-    const logs = (): AsyncIterable<never> => {
+    const unasked = (): AsyncIterable<never> => {
       throw new Error("not asked for");
     };
-    const session = await link.connect(hello, { logs, signal: timeout });
+    const session = await link.connect(hello, {
+      logs: unasked,
+      exec: unasked,
+      run: unasked,
+      signal: timeout,
+    });
     const arrived = await secondAnswer;
     expect(arrived.done === true ? null : arrived.value.hello.nodeId).toBe("n1");
     await session.close();
     second.abort();
   });
 });
+
+function isDrain(write: Write): write is Extract<Write, { op: "put"; kind: "placement" }> {
+  return write.op === "put" && write.kind === "placement" && write.value.desired === "draining";
+}
 
 function places(writes: readonly Write[]): boolean {
   return writes.some(

@@ -33,6 +33,8 @@ export class FaultyStore implements StateStore {
   /** Every watch says `reset` at once. */
   resets = false;
   snapshots = 0;
+  /** The newest revision that a watch's reader has dealt with. */
+  dealtWith: Revision = 0;
   #outage = new AbortController();
 
   constructor(inner: StateStore) {
@@ -98,6 +100,7 @@ export class FaultyStore implements StateStore {
       if (this.watchGate !== null) await this.watchGate;
       if (outage.aborted) break;
       yield event;
+      if (event.type === "commit") this.dealtWith = Math.max(this.dealtWith, event.revision);
     }
     if (outage.aborted && !options.signal.aborted) throw unavailable();
   }

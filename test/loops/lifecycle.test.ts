@@ -49,6 +49,26 @@ describe("an instance's life", () => {
     await throughout("no commit", 1_000, async () => (await cluster.revision()) === revision);
   });
 
+  test("reasons that change with every probe do not make a commit each", async () => {
+    let probes = 0;
+    cluster.prober.answer = () => "failure";
+    cluster.prober.reason = () => {
+      probes += 1;
+      return `status ${String(500 + (probes % 2))}`;
+    };
+    await cluster.deploy(1);
+    await until("the reason is told", async () => {
+      const [status] = await cluster.statuses();
+      return status?.reason.startsWith("status") === true;
+    });
+    const revision = await cluster.revision();
+    const before = probes;
+    await until("ten more probes", () => probes >= before + 10);
+    expect(await cluster.revision()).toBe(revision);
+    cluster.prober.answer = () => "success";
+    await cluster.untilRouted(1);
+  });
+
   test("one that is not ready in time is stopped, and says so", async () => {
     cluster.prober.answer = () => "failure";
     await cluster.deploy(1, 1, {

@@ -1,5 +1,7 @@
 import {
   DinpError,
+  type ExecEvent,
+  type ExecOptions,
   type ExitCause,
   type InstanceId,
   type InstanceSpec,
@@ -12,6 +14,7 @@ import {
   type Runtime,
   type RuntimeCapacity,
   type RuntimeInstance,
+  type RunSpec,
 } from "@dinp/core";
 
 /** A node's instances that outlive its agent; what goes wrong is set from outside. */
@@ -23,6 +26,8 @@ export class ScriptedRuntime implements Runtime {
   readonly removed: InstanceId[] = [];
   /** Ports asked for, also by starts that failed. */
   readonly portsAsked: number[] = [];
+  /** Every one-off that was asked for, in order. */
+  readonly ran: RunSpec[] = [];
   listFails = false;
   startFails = false;
   /** A start that fails has started the instance nevertheless. */
@@ -129,6 +134,19 @@ export class ScriptedRuntime implements Runtime {
     yield* [];
   }
 
+  async *exec(instanceId: InstanceId, options: ExecOptions): AsyncGenerator<ExecEvent, void> {
+    await Promise.resolve();
+    if (!this.running.includes(instanceId))
+      throw new DinpError("DINP_NOT_FOUND", `No instance ${instanceId}.`);
+    yield* echo(options);
+  }
+
+  async *run(spec: RunSpec, options: ExecOptions): AsyncGenerator<ExecEvent, void> {
+    await Promise.resolve();
+    this.ran.push(spec);
+    yield* echo(options);
+  }
+
   stats(): Promise<InstanceStats | null> {
     return Promise.resolve(null);
   }
@@ -145,13 +163,15 @@ export class ScriptedRuntime implements Runtime {
 /** Answers by what `answer` says for the port. */
 export class ScriptedProber implements Prober {
   answer: (port: number) => ProbeResult["outcome"] = () => "success";
+  /** Of failures. */
+  reason: () => string = () => "refused";
 
   probe(target: ProbeTarget): Promise<ProbeResult> {
     switch (this.answer(target.port)) {
       case "success":
         return Promise.resolve({ outcome: "success", latencyMs: 1, status: 200 });
       case "failure":
-        return Promise.resolve({ outcome: "failure", latencyMs: 1, reason: "refused", firstBytes: "" });
+        return Promise.resolve({ outcome: "failure", latencyMs: 1, reason: this.reason(), firstBytes: "" });
       case "unknown":
         return Promise.resolve({ outcome: "unknown", reason: "no file descriptors" });
     }
@@ -160,8 +180,10 @@ export class ScriptedProber implements Prober {
 
 export class MemoryLocalState implements LocalState {
   readonly values = new Map<string, string>();
+  readFails = false;
 
   read(key: string): Promise<string | null> {
+    if (this.readFails) return Promise.reject(new Error("The test's disk cannot be read."));
     return Promise.resolve(this.values.get(key) ?? null);
   }
 
@@ -169,6 +191,16 @@ export class MemoryLocalState implements LocalState {
     this.values.set(key, value);
     return Promise.resolve();
   }
+}
+
+/** Writes its command, then ends with code 0; `wait` ends when it is told to. */
+async function* echo({ command, signal }: ExecOptions): AsyncGenerator<ExecEvent, void> {
+  yield { type: "output", stream: "stdout", bytes: new TextEncoder().encode(command.join(" ")) };
+  if (command[0] === "wait") {
+    await aborted(signal);
+    throw new DinpError("DINP_ABORTED", "The command was ended.");
+  }
+  yield { type: "exit", code: 0, signal: null, message: null };
 }
 
 function cannotTell(): DinpError {

@@ -49,7 +49,7 @@ describe("placing", () => {
     const refused = world.plan().apps.flatMap((app) => app.refused);
     expect(world.placements("web")).toHaveLength(2);
     expect(refused).toMatchObject([{ code: "no-capacity" }]);
-    expect(refused[0]?.reason).toContain("44 of 128 MB memory free");
+    expect(refused[0]?.reason).toContain("44 MB of memory free, 128 needed");
   });
 
   test("reserves processor shares too", () => {
@@ -59,7 +59,25 @@ describe("placing", () => {
     world.app("web", 3);
     world.converge();
     expect(world.placements("web")).toHaveLength(2);
-    expect(world.plan().apps[0]?.refused[0]?.reason).toContain("50 of 100 cpu millis free");
+    expect(world.plan().apps[0]?.refused[0]?.reason).toContain("0.05 processors free, 0.1 needed");
+  });
+
+  test("places no more on a node than it has ports for", () => {
+    const world = new World();
+    world.node("a", { instancesMax: 2 });
+    world.node("b", { instancesMax: 1 });
+    world.release("web", 1);
+    world.app("web", 4);
+    world.converge();
+    expect(
+      world
+        .placements("web")
+        .map(({ nodeId }) => nodeId)
+        .sort(),
+    ).toEqual(["a", "a", "b"]);
+    const refused = world.plan().apps[0]?.refused[0];
+    expect(refused?.code).toBe("no-capacity");
+    expect(refused?.reason).toContain("a: has 2 ports for instances, all of which are taken");
   });
 
   test.each([

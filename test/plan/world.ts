@@ -11,6 +11,7 @@ import {
   type Node,
   type Placement,
   type Plan,
+  Planner,
   type PlanFacts,
   type PlanPolicy,
   type RecordChange,
@@ -24,10 +25,15 @@ import { writesOf } from "../../src/core/loops/plan-writes.js";
 export class World {
   readonly index = new ClusterIndex();
   readonly policy: PlanPolicy;
+  /** Is told of every change: it plans what {@link World.plan} does, from what changed. */
+  readonly planner = new Planner(this.index);
   now = 1_000_000;
   fresh = true;
+  recentInferredStops = 0;
   leaderSince = 0;
   readonly seenAt = new Map<string, number>();
+  /** The nodes that have reported to this leader; null: all. */
+  reported: Set<string> | null = null;
   /** Instances that a router still knows or has requests of. */
   readonly held = new Set<string>();
   #random = 1;
@@ -41,11 +47,11 @@ export class World {
 
   put<K extends Kind>(kind: K, value: RecordTypes[K]): void {
     const key = kindSchemas[kind].key(value);
-    this.index.apply(this.index.revision + 1, [{ kind, key, value } as RecordChange]);
+    this.#apply({ kind, key, value } as RecordChange);
   }
 
   remove(kind: Kind, key: string): void {
-    this.index.apply(this.index.revision + 1, [{ kind, key, value: null }]);
+    this.#apply({ kind, key, value: null });
   }
 
   node(id: string, change: Partial<Node> = {}): void {
@@ -111,9 +117,10 @@ export class World {
       fresh: this.fresh,
       leaderSince: this.leaderSince,
       nodeSeenAt: this.seenAt,
+      isReported: (id) => this.reported?.has(id) ?? true,
       isDrained: (id) => !this.held.has(id),
       isUnrouted: (id) => !this.held.has(id),
-      recentInferredStops: 0,
+      recentInferredStops: this.recentInferredStops,
     };
   }
 
@@ -121,9 +128,13 @@ export class World {
     return computePlan(this.index, this.facts(), this.now, this.policy);
   }
 
+  /** The plan of what changed. */
+  planChanged(): Plan {
+    return this.planner.plan(this.facts(), this.now, this.policy);
+  }
+
   /** Carries one plan out; true when it changed anything. */
-  step(): boolean {
-    const plan = this.plan();
+  step(plan: Plan = this.plan()): boolean {
     let changed = false;
     for (const app of plan.apps) {
       for (const write of writesOf(app, this.index, this.now, this.#source, this.#log)) {
@@ -216,6 +227,10 @@ export class World {
       const status = this.index.get("instanceStatus", placement.instanceId);
       return placement.desired === "running" && status?.phase === "running" && status.ready;
     }).length;
+  }
+
+  #apply(change: RecordChange): void {
+    this.planner.note(this.index.apply(this.index.revision + 1, [change]));
   }
 
   #bytes(length: number): Uint8Array {

@@ -84,6 +84,25 @@ describe("following events", () => {
     expect((await events.next()).value).toMatchObject({ type: "app.stopped", appName: "hello" });
   });
 
+  it("tells only new ones with a limit of 0", async () => {
+    await using world = await createWorld();
+    await world.push("hello");
+    const signal = AbortSignal.timeout(20_000);
+    const events = world.platform.followEvents({ limit: 0 }, { signal })[Symbol.asyncIterator]();
+    const told = { any: false };
+    const next = events.next().finally(() => {
+      told.any = true;
+    });
+    // The first one may come before the stream is open.
+    while (!told.any) {
+      await world.platform.stopApp("hello", world.write());
+      await world.platform.startApp("hello", world.write());
+    }
+    expect((await next).value).toMatchObject({
+      type: expect.stringMatching(/^app\.(stopped|started)$/) as string,
+    });
+  });
+
   it("loses none when the change log is cut behind it", async () => {
     const store = createMemoryStateStore({ clock: createSystemClock(), changeLogCommits: 1 });
     await using world = await createWorld({ store });
@@ -107,6 +126,23 @@ describe("following events", () => {
 });
 
 describe("logs", () => {
+  it("asks only instances that were started; a followed one is read once it has", async () => {
+    await using world = await createWorld();
+    await world.push("hello");
+    await world.place("hello", "i-1", true);
+    await world.place("hello", "i-2", false);
+    for (const id of ["i-1", "i-2"]) world.logLines.set(id, [`from ${id}`]);
+    const signal = AbortSignal.timeout(20_000);
+    const past: string[] = [];
+    for await (const { text } of world.platform.logs("hello", {}, { signal })) past.push(text);
+    expect(past).toEqual(["from i-1"]);
+    const followed = world.platform.logs("hello", { follow: true }, { signal })[Symbol.asyncIterator]();
+    expect((await followed.next()).value).toMatchObject({ text: "from i-1" });
+    await world.place("hello", "i-2", true);
+    expect((await followed.next()).value).toMatchObject({ text: "from i-2" });
+    await followed.return?.();
+  });
+
   it("gives the last lines of all instances, or of one", async () => {
     await using world = await createWorld();
     await world.push("hello");

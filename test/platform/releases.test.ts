@@ -114,6 +114,29 @@ describe("releases", () => {
     expect(await world.records("app")).toHaveLength(1);
   });
 
+  it("refuses an image without a base where all nodes run containers, unless it starts a file of its own", async () => {
+    await using world = await createWorld();
+    await world.put("node", { ...testNode, programs: null });
+    const { id } = await world.build("hello");
+    const release = (command?: readonly string[]): Promise<unknown> =>
+      world.platform.createRelease(
+        "hello",
+        { buildId: id, ...(command === undefined ? {} : { command }) },
+        world.write(),
+      );
+    await expect(release()).rejects.toMatchObject({
+      code: "DINP_PROGRAM_MISSING",
+      message: expect.stringMatching(/^The app starts "[^"]+", and its image is on no base image/) as string,
+      hint: "Register a base image, and push again: dinp bases add node --from TAR.",
+    });
+    await expect(release(["/bin/sh", "-c", "./serve"])).rejects.toMatchObject({
+      code: "DINP_PROGRAM_MISSING",
+    });
+    expect(await world.records("app")).toHaveLength(0);
+    await release(["./serve"]);
+    expect(await world.records("app")).toHaveLength(1);
+  });
+
   it.each([
     [{ instances: -1 }, "instances is -1; it must be a whole number from 0 to 1000."],
     [{ instances: 1e9 }, "instances is 1000000000; it must be"],

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { createGzip } from "node:zlib";
 import { Readable } from "node:stream";
 import {
+  createBaseSource,
   createBuilder,
+  createImages,
   createPlatform,
   type ArchiveEntry,
   type BuildView,
@@ -21,6 +23,7 @@ import {
   type Platform,
   type PlatformOptions,
   type RecordTypes,
+  type Registry,
   type Rollout,
   type StateStore,
   type Write,
@@ -101,6 +104,7 @@ export const nodeApp: Files = {
 /** A platform over real parts and a store in memory, with hands to write what a leader and its agents would. */
 export interface World extends AsyncDisposable {
   readonly store: StateStore;
+  readonly registry: Registry;
   readonly platform: Platform;
   readonly clock: ShiftedClock;
   readonly logger: MemoryLogger;
@@ -141,13 +145,22 @@ export async function createWorld(options: Partial<PlatformOptions> = {}): Promi
   const logger = new MemoryLogger();
   const logLines = new Map<string, string[]>();
   const registry = createOciLayoutRegistry({ dir: join(folder, "registry") });
-  const builder = createBuilder({ registry, archive: createTarArchive(), hasher, clock, parseYaml });
+  const archive = createTarArchive();
+  const builder = createBuilder({
+    bases: createBaseSource(store),
+    registry,
+    archive,
+    hasher,
+    clock,
+    parseYaml,
+  });
   const platform = createPlatform({
     store,
     clock,
     random,
     hasher,
     builder,
+    images: createImages({ registry, archive }),
     logger,
     logs: { logs: (request) => linesOf(logLines, clock, request) },
     info: () => ({
@@ -160,7 +173,7 @@ export async function createWorld(options: Partial<PlatformOptions> = {}): Promi
   });
   const { secret } = await platform.createAdminToken();
   const caller = await platform.authenticate(secret);
-  return new TestWorld(folder, store, platform, clock, logger, caller, secret, logLines);
+  return new TestWorld(folder, store, registry, platform, clock, logger, caller, secret, logLines);
 }
 
 async function* linesOf(
@@ -180,6 +193,7 @@ async function* linesOf(
 class TestWorld implements World {
   readonly #folder: string;
   readonly store: StateStore;
+  readonly registry: Registry;
   readonly platform: Platform;
   readonly clock: ShiftedClock;
   readonly logger: MemoryLogger;
@@ -190,6 +204,7 @@ class TestWorld implements World {
   constructor(
     folder: string,
     store: StateStore,
+    registry: Registry,
     platform: Platform,
     clock: ShiftedClock,
     logger: MemoryLogger,
@@ -199,6 +214,7 @@ class TestWorld implements World {
   ) {
     this.#folder = folder;
     this.store = store;
+    this.registry = registry;
     this.platform = platform;
     this.clock = clock;
     this.logger = logger;

@@ -1,4 +1,4 @@
-import { DinpError, type CommitOptions, type StateStore, type Write } from "@dinp/core";
+import { DinpError, trimReleases, type CommitOptions, type StateStore, type Write } from "@dinp/core";
 import { createMemoryStateStore } from "@dinp/core/memory";
 import { createSystemClock } from "@dinp/core/system";
 import { describe, expect, it } from "vitest";
@@ -175,7 +175,9 @@ describe("builds", () => {
     expect(await world.records("build")).toMatchObject([
       { state: "failed", error: "The build took longer than 0 s." },
     ]);
-    await world.build("hello");
+    // Its place is free again: the next one is not told to wait.
+    const next = world.platform.createBuild("hello", { bytes: never }, world.write());
+    await expect(next).rejects.toMatchObject({ code: "DINP_TIMEOUT" });
   });
 
   it("end when their caller goes away", async () => {
@@ -235,5 +237,31 @@ describe("tidy", () => {
     expect(left).toHaveLength(10_000);
     expect(left.at(-1)?.type).toBe("app.scaled");
     expect(await world.records("idempotency")).toHaveLength(1);
+  });
+
+  it("keeps an app's newest releases and those that are still needed", async () => {
+    await using world = await createWorld();
+    await world.push("hello");
+    for (let i = 0; i < 11; i += 1) {
+      await world.platform.changeEnv("hello", { set: { N: String(i) } }, world.write(`env ${String(i)}`));
+    }
+    const numbers = async (): Promise<number[]> =>
+      (await world.platform.listReleases("hello")).map(({ number }) => number);
+    expect(await numbers()).toHaveLength(12);
+    const [app] = await world.records("app");
+    const releases = await world.records("release");
+    const releaseId = (number: number): string => releases.find((each) => each.number === number)?.id ?? "";
+    const rollout = { appId: app?.id ?? "", startedAt: 0, endedAt: 0, reason: "", logTail: [] };
+    for (const number of [1, 2, 3]) {
+      await world.put("rollout", { ...rollout, releaseId: releaseId(number), number, state: "complete" });
+    }
+    await world.put("placement", {
+      ...{ instanceId: "old", appId: app?.id ?? "", releaseId: releaseId(5), nodeId: "n" },
+      ...{ desired: "draining", reason: "", createdAt: 0, changedAt: 0 },
+    });
+    expect(await trimReleases(world.store, { keep: 4 })).toBe(6);
+    expect(await numbers()).toEqual([12, 11, 10, 9, 5, 3]);
+    expect((await world.records("rollout")).map(({ number }) => number)).toEqual([3]);
+    expect(await trimReleases(world.store, { keep: 4 })).toBe(0);
   });
 });

@@ -26,6 +26,7 @@ test("entries are core, each adapter with an index but the shared ones, and each
     "adapters/memory/index.ts",
     "adapters/memory/other.ts",
     "adapters/half-done/other.ts",
+    "adapters/runtime/index.ts",
     "adapters/sql/index.ts",
     "adapters/http-api/client.ts",
     "bin/dinp.ts",

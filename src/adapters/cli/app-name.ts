@@ -19,11 +19,11 @@ export function parseAppName(text: string): string {
 
 /**
  * A DNS label made of a folder's or archive's name: lower case, accents dropped, other characters as single `-`,
- * `.tar.gz` and `.tgz` dropped, at most 63 characters; null when nothing is left.
+ * the ending of an archive (`.tar.gz`, `.war` …) dropped, at most 63 characters; null when nothing is left.
  */
 export function appNameFromPath(path: string): string | null {
   const label = basename(path)
-    .replace(/\.(tar\.gz|tgz|tar)$/i, "")
+    .replace(/\.(tar\.gz|tgz|tar|zip|war|jar)$/i, "")
     .normalize("NFKD")
     .replace(/\p{Mark}/gu, "")
     .toLowerCase()

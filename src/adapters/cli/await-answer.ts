@@ -20,7 +20,14 @@ export async function awaitAnswer(waiting: Waiting, urls: readonly string[]): Pr
     );
   }
   for (const other of others) context.err.line(`also at ${printable(other)}`);
-  context.out.line(printable(url));
+  (waiting.isJson ? context.err : context.out).line(printable(url));
+}
+
+/** Dials the router until it leads to the app at `url`; a {@link CliError} when it does not in time. */
+export async function awaitOnRouter(waiting: Waiting, url: string): Promise<void> {
+  const { routerUrl } = await waiting.client.info({ signal: waiting.context.signal });
+  const answer = await dialUntil(waiting, { routerUrl, url }, (last) => last.kind === "answered");
+  if (answer.kind !== "answered") throw noAnswer(waiting.app, url, routerUrl, answer);
 }
 
 /** Dials the router until the app is off it. A router out of reach is said, not an error: the app's instances are gone anyway. */

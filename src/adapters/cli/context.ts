@@ -1,3 +1,4 @@
+import type { AllowedUploadPlace } from "@dinp/core";
 import { createClient, type Client } from "@dinp/core/client";
 import { resolveApi, type ResolvedApi } from "./credentials.js";
 import { CliError, exitCodes } from "./exit-codes.js";
@@ -19,8 +20,49 @@ export interface UpOptions {
   readonly demoDirectory: string | null;
   /** Replace the admin token by a new one. */
   readonly newToken: boolean;
+  /** What instances are; null: as the data folder has it. */
+  readonly runtime: RuntimeKind | null;
+  /** Path of the Docker engine's socket. */
+  readonly dockerSocket: string;
+  /** How the layers of newly built images are stored. */
+  readonly layerCompression: LayerCompression;
+  /** A YAML file of templates besides those of the platform, as the user wrote it; null: none. */
+  readonly templatesFile: string | null;
+  readonly registry: UpRegistryOptions;
+  /** Places that uploads may be fetched from by URL besides the public internet. */
+  readonly allowUploadFrom: readonly AllowedUploadPlace[];
+  /** Null: builds run nothing. */
+  readonly builder: UpBuilderOptions | null;
   readonly logLevel: LogLevel;
 }
+
+/** Where `dinp up` runs what apps want installed. */
+export interface UpBuilderOptions {
+  /** Of the Docker engine; `none` for none. */
+  readonly network: string;
+  /** Null: pip finds only what the app brings along. */
+  readonly pipIndexUrl: string | null;
+}
+
+/** Where `dinp up` is to keep its images. */
+export interface UpRegistryOptions {
+  /** Of a registry, without a slash at its end; null: where they were kept before, at first in the data folder. */
+  readonly url: string | null;
+  /** Certificates (PEM) that are trusted besides the well-known authorities, as the user wrote it; null: none. */
+  readonly caFile: string | null;
+  /** Holds `USER:PASSWORD`, as the user wrote it; null: the environment has them, or there are none. */
+  readonly credentialsFile: string | null;
+  /** Whether `url` is a new address of the registry that had the images before. */
+  readonly hasMoved: boolean;
+}
+
+export const layerCompressions = ["none", "gzip"] as const;
+
+export type LayerCompression = (typeof layerCompressions)[number];
+
+export const runtimeKinds = ["process", "docker"] as const;
+
+export type RuntimeKind = (typeof runtimeKinds)[number];
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 
@@ -50,10 +92,27 @@ export interface SignalSource {
 }
 
 /** All that the CLI takes from outside. */
+/** A base image made of the programs of the machine that the command runs on; its tar is read once. */
+export interface MadeBase {
+  readonly tar: AsyncIterable<Uint8Array>;
+  readonly files: number;
+  /** Bytes of the files' content. */
+  readonly bytes: number;
+}
+
+export interface MakeBase {
+  /** What can be made, such as `node`. */
+  readonly names: readonly string[];
+  /** `DINP_PROGRAM_MISSING` names the program that the machine lacks. */
+  readonly make: (name: string, options: { readonly signal: AbortSignal }) => Promise<MadeBase>;
+}
+
 export interface CliOptions {
   /** Carries out `dinp up` until it ends, and gives the exit code; it handles signals itself. Absent: there is no such command. */
   readonly up?: ((options: UpOptions) => Promise<number>) | undefined;
   readonly packDirectory: PackDirectory;
+  /** Absent: `dinp bases add` has no `--from-host`. */
+  readonly makeBase?: MakeBase | undefined;
   readonly parseYaml: (text: string) => unknown;
   readonly stdin: InputStream;
   readonly stdout: TerminalStream;

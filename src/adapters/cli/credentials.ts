@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { chmod, open, readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { CliError, exitCodes } from "./exit-codes.js";
+import { makeFolder } from "./folders.js";
 import { parseApiUrl } from "./parse.js";
 import type { Environment } from "./terminal.js";
 
@@ -61,7 +62,7 @@ export async function saveCredentials(
   const after: Credentials = { current: apiUrl, tokens: { ...before.tokens, [apiUrl]: login.token } };
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), 0o700);
     await chmod(dirname(path), 0o700);
     const file = await open(temporary, "wx", 0o600);
     try {

@@ -8,6 +8,7 @@ export const exitCodes = Object.freeze({
   denied: 3,
   unreachable: 4,
   notFound: 5,
+  commandTimedOut: 124,
   interrupted: 130,
   brokenPipe: 141,
 });
@@ -21,6 +22,7 @@ export const exitCodesHelp = [
   "  3    not logged in, or not allowed",
   "  4    the API cannot be reached, or is not ready",
   "  5    no such app, release or domain",
+  "  124  the command of run or exec was ended by its --timeout",
   "  130  interrupted with Ctrl-C",
 ].join("\n");
 

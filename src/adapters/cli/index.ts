@@ -1,11 +1,17 @@
 export { createCli, type Cli } from "./cli.js";
 export type {
   CliOptions,
+  LayerCompression,
   LogLevel,
+  MadeBase,
+  MakeBase,
   PackDirectory,
   PackedDirectory,
+  RuntimeKind,
   SignalSource,
   UpOptions,
+  UpBuilderOptions,
+  UpRegistryOptions,
 } from "./context.js";
 export {
   credentialsPath,
@@ -17,6 +23,7 @@ export {
   type ResolvedApi,
 } from "./credentials.js";
 export { exitCodes } from "./exit-codes.js";
+export { defaultDataFolder, makeFolder } from "./folders.js";
 export type { InputStream } from "./input.js";
 export type { HostPort } from "./parse.js";
 export type { Environment, TerminalStream } from "./terminal.js";

@@ -86,3 +86,44 @@ function collectLine(input: InputStream, signal: AbortSignal): Promise<string> {
     input.resume();
   });
 }
+
+/** All of the input. Rejects with exit code 2 when it is longer than `bytesMax`, with 130 when the signal aborts. */
+export async function readAll(
+  input: InputStream,
+  bytesMax: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const tooLong = (): CliError =>
+    new CliError(exitCodes.usage, `The input is longer than ${String(bytesMax)} bytes.`, {
+      hints: ["Let the command fetch it itself, or give it none: --no-stdin"],
+    });
+  await new Promise<void>((resolve, reject) => {
+    const finish = (error?: Error): void => {
+      input.off("data", onData);
+      input.off("end", finish);
+      input.off("error", finish);
+      signal.removeEventListener("abort", onAbort);
+      input.pause();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onData = (chunk: Buffer | string): void => {
+      const part = Buffer.from(chunk);
+      bytes += part.length;
+      if (bytes > bytesMax) finish(tooLong());
+      else chunks.push(part);
+    };
+    const onAbort = (): void => {
+      finish(new CliError(exitCodes.interrupted, ""));
+    };
+    input.on("data", onData);
+    input.on("end", finish);
+    input.on("error", finish);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    else input.resume();
+  });
+  return Buffer.concat(chunks);
+}

@@ -51,6 +51,25 @@ export function parseDurationMs(text: string, what: string): number {
   );
 }
 
+const AGE_DAYS_MAX = 3_650;
+
+/** A moment: a date (ISO 8601; without a zone, the local one), or how long ago it was, such as `90s`, `5m`, `2h` or `7d`. */
+export function parseMoment(text: string, what: string): (now: number) => number {
+  const date = /^\d{4}-\d\d-\d\d(?:[T ]|$)/.test(text) ? Date.parse(text.replace(" ", "T")) : Number.NaN;
+  if (!Number.isNaN(date)) return () => date;
+  const days = /^(\d{1,4})d$/i.exec(text)?.[1];
+  if (days !== undefined && Number(days) <= AGE_DAYS_MAX) return (now) => now - Number(days) * 86_400_000;
+  try {
+    const ms = parseDurationMs(text, what);
+    return (now) => now - ms;
+  } catch {
+    throw usageError(
+      `${what} must be a date, or how long ago it was (${quote(text)})`,
+      "Write it like 90s, 5m, 2h, 7d, 2026-01-31 or 2026-01-31T12:00",
+    );
+  }
+}
+
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** The name of an environment variable; throws a usage error for anything else. */
@@ -116,6 +135,43 @@ export function parseApiUrl(text: string): string {
     }
   }
   throw usageError(`Not the URL of an API (${quote(text)})`, "Write it like http://127.0.0.1:7070");
+}
+
+/**
+ * The URL of a registry without a slash at its end. `http:` is taken for this machine's own addresses, elsewhere only with
+ * `isPlainAllowed`.
+ */
+export function parseRegistryUrl(text: string, isPlainAllowed: boolean): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    throw usageError(
+      `Not the URL of a registry (${quote(text)})`,
+      "Write it like https://registry.example:5000",
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw usageError(
+      "The URL of a registry has no user or password in it",
+      "Put USER:PASSWORD into a file and give it with --registry-credentials FILE",
+    );
+  }
+  if (url.search !== "" || url.hash !== "") {
+    throw usageError(
+      `The URL of a registry ends with its path (${quote(text)})`,
+      `Write ${url.origin}${url.pathname}`,
+    );
+  }
+  if (url.protocol === "http:" && !isPlainAllowed && !isLoopback(url.hostname)) {
+    throw usageError(
+      `Over http others could read and change what goes to the registry ${url.host}`,
+      "Write https://, or add --registry-plain-http when the network between is trusted",
+    );
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 /** The value in quotes, cut to a length that fits an error line. */

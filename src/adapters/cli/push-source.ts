@@ -1,19 +1,28 @@
 import { createReadStream } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { messageOf } from "@dinp/core";
+import {
+  detectFormat,
+  fileNameInUrl,
+  formatHeadBytes,
+  isDinpError,
+  messageOf,
+  parseUploadUrl,
+  unknownFormat,
+  type JsonValue,
+} from "@dinp/core";
 import { appNameFromPath, parseAppName } from "./app-name.js";
 import type { Context } from "./context.js";
 import { CliError, exitCodes, usageError } from "./exit-codes.js";
 import { quote } from "./parse.js";
 
-/** What a push is made of: a folder, or a `.tar.gz` of one. */
+/** What a push is made of: a folder, or a file that is sent as it is (an archive or a program). */
 export interface Source {
-  readonly kind: "directory" | "archive";
+  readonly kind: "directory" | "file";
   readonly path: string;
   /** As the user wrote it. */
   readonly shownPath: string;
-  /** Of the archive; 0 for a folder. */
+  /** Of the file; 0 for a folder. */
   readonly bytes: number;
 }
 
@@ -32,7 +41,7 @@ export interface OpenedSource {
 
 const MANIFEST_BYTES_MAX = 1_048_576;
 
-/** Looks at the path; a usage error unless it is a folder or a gzip file. */
+/** Looks at the path; a usage error unless it is a folder or a file that can be built from. */
 export async function findSource(path: string, context: Context): Promise<Source> {
   const full = resolve(context.cwd, path);
   let stats;
@@ -40,20 +49,22 @@ export async function findSource(path: string, context: Context): Promise<Source
     stats = await stat(full);
   } catch (error) {
     if (hasCode(error, "ENOENT")) {
-      throw usageError(`There is no folder or archive ${quote(path)}.`, "Write: dinp push DIR");
+      if (/^https?:\/\//i.test(path))
+        throw usageError("A URL is given with --url.", "Write: dinp push --url URL");
+      throw usageError(`There is no folder or file ${quote(path)}.`, "Write: dinp push DIR");
     }
     throw new CliError(exitCodes.failed, `Cannot read ${quote(path)} (${messageOf(error)}).`, {
       cause: error,
     });
   }
   if (stats.isDirectory()) return { kind: "directory", path: full, shownPath: path, bytes: 0 };
-  if (stats.isFile() && (await isGzip(full))) {
-    return { kind: "archive", path: full, shownPath: path, bytes: stats.size };
+  if (!stats.isFile()) {
+    throw usageError(`${quote(path)} is neither a folder nor a file.`, "Push the folder of the built app.");
   }
-  throw usageError(
-    `${quote(path)} is neither a folder nor a .tar.gz archive.`,
-    "Push the folder of the built app; other archives must be unpacked first.",
-  );
+  const head = await headOf(full);
+  if (detectFormat(head) !== null) return { kind: "file", path: full, shownPath: path, bytes: stats.size };
+  const { message, hint = "" } = unknownFormat(head);
+  throw usageError(`${quote(path)} cannot be pushed. ${message}`, hint);
 }
 
 /** `--app`, else the manifest's `app`, else a DNS label made of the folder's (or archive's) name. */
@@ -72,8 +83,26 @@ export async function chooseAppName(
       "Give one with --app NAME.",
     );
   }
-  const what = source.kind === "directory" ? "the folder's" : "the archive's";
+  const what = source.kind === "directory" ? "the folder's" : "the file's";
   return { app, from: `named after ${what} name; --app gives another` };
+}
+
+/** What `--url` names; a usage error for what the platform would refuse anyway, before anything is sent. */
+export function parseSourceUrl(text: string): URL {
+  try {
+    return parseUploadUrl(text);
+  } catch (error) {
+    if (!isDinpError(error)) throw error;
+    throw usageError(`--url: ${error.message}`, error.hint ?? "");
+  }
+}
+
+/** `--app`, else a DNS label made of the file's name in the URL. */
+export function chooseAppNameForUrl(url: URL, flag: string | undefined): ChosenName {
+  if (flag !== undefined) return { app: flag, from: "named by --app" };
+  const app = appNameFromPath(fileNameInUrl(url) ?? "");
+  if (app !== null) return { app, from: "named after the file in the URL; --app gives another" };
+  throw usageError("No app name can be made of this URL.", "Give one with --app NAME.");
 }
 
 /** Opens the source for one upload. */
@@ -94,7 +123,8 @@ export async function openSource(
   return { bytes, files: null, totalBytes: source.bytes };
 }
 
-async function manifestApp(directory: string, context: Context): Promise<string | null> {
+/** The folder's `dinp.yaml` as a JSON value; null when there is none. */
+export async function readManifest(directory: string, context: Context): Promise<JsonValue | null> {
   const path = join(directory, "dinp.yaml");
   let text: string;
   try {
@@ -106,25 +136,34 @@ async function manifestApp(directory: string, context: Context): Promise<string 
     if (error instanceof CliError) throw error;
     throw new CliError(exitCodes.failed, `Cannot read ${path} (${messageOf(error)}).`, { cause: error });
   }
-  let value: unknown;
   try {
-    value = context.options.parseYaml(text);
+    // What YAML may hold besides JSON is refused by the parser.
+    return JSON.parse(JSON.stringify(context.options.parseYaml(text) ?? null)) as JsonValue;
   } catch (error) {
     throw usageError(`dinp.yaml cannot be used: ${messageOf(error)}`, `Mend ${path}`);
   }
-  if (typeof value !== "object" || value === null || !("app" in value)) return null;
-  if (typeof value.app === "string") return value.app;
+}
+
+async function manifestApp(directory: string, context: Context): Promise<string | null> {
+  const value = await readManifest(directory, context);
+  const app = isObject(value) ? value["app"] : undefined;
+  if (app === undefined) return null;
+  if (typeof app === "string") return app;
   throw usageError(
-    `"app" in dinp.yaml must be a text (${quote(String(value.app))})`,
+    `"app" in dinp.yaml must be a text (${quote(JSON.stringify(app))})`,
     `Write it like app: shop`,
   );
 }
 
-async function isGzip(path: string): Promise<boolean> {
+function isObject(value: JsonValue): value is Readonly<Record<string, JsonValue>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+async function headOf(path: string): Promise<Uint8Array> {
   const file = await open(path, "r");
   try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(2), 0, 2, 0);
-    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b;
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(formatHeadBytes), 0, formatHeadBytes, 0);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }

@@ -1,5 +1,5 @@
 import { displayWidth, pad, printable, wrap } from "./text.js";
-import type { Color, Paint } from "./terminal.js";
+import type { Color, Output, Paint } from "./terminal.js";
 
 /** A value of a table: text, and the color that it has where there are colors. */
 export type Cell = string | { readonly text: string; readonly color: Color };
@@ -56,6 +56,15 @@ export function renderTable(
     return [shown, ...rest.map((text) => " ".repeat(before) + text)];
   });
   return [header, ...body];
+}
+
+/** Prints the rows; on a terminal the last column is broken into lines that fit. */
+export function printTable(
+  out: Output,
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+): void {
+  for (const line of renderTable(columns, rows, { paint: out.paint, width: out.columns })) out.line(line);
 }
 
 function textOf(cell: Cell | undefined): string {

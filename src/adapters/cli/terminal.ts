@@ -68,6 +68,13 @@ export class Output {
     this.#stream.write(text);
   }
 
+  /** Writes bytes as they are, no faster than they are read; returns early when the signal aborts. */
+  async bytes(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    this.clearLive();
+    this.#stream.write(bytes);
+    await this.drained(signal);
+  }
+
   /**
    * Replaces the live region (the lines at the bottom that change in place) by these lines, cut so that none wraps.
    * Only on a terminal; elsewhere it does nothing. Lines may be given as pairs of color and plain text.

@@ -1,3 +1,5 @@
+import type { Context } from "./context.js";
+import type { OpenedSource } from "./push-source.js";
 import type { Output } from "./terminal.js";
 import { count, formatBytes } from "./text.js";
 
@@ -93,5 +95,27 @@ export class UploadProgress {
         text: `Uploading ${progressBar(share, BAR_WIDTH)} ${percent} %  ${formatBytes(done)} of ${formatBytes(this.#totalBytes)}`,
       },
     ]);
+  }
+}
+
+/** Opens something and sends it, with the account of that; rejects with what the source failed with, if it did. */
+export async function sendWithProgress<T>(
+  context: Context,
+  open: (onRead: (readBytes: number) => void) => Promise<OpenedSource>,
+  send: (bytes: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  const progress = new UploadProgress(context.err, { now: context.now });
+  try {
+    const opened = await open((readBytes) => {
+      progress.read(readBytes);
+    });
+    progress.total(opened);
+    const answer = await send(progress.count(opened.bytes));
+    progress.done();
+    return answer;
+  } catch (error) {
+    throw progress.sourceFailure ?? error;
+  } finally {
+    progress.clear();
   }
 }

@@ -17,6 +17,8 @@ export interface Waiting {
   /** In terms of the context's `now`. */
   readonly deadline: number;
   readonly timeoutMs: number;
+  /** Standard output is for JSON: addresses go to the account of what happens. */
+  readonly isJson: boolean;
   /** What goes on when the user stops waiting, such as `the rollout of release 3`. */
   readonly operation: string;
 }
@@ -26,9 +28,10 @@ export function startWaiting(
   context: Context,
   client: Client,
   app: string,
-  options: { readonly timeoutMs: number; readonly operation: string },
+  options: { readonly timeoutMs: number; readonly operation: string; readonly isJson?: boolean },
 ): Waiting {
-  return { context, client, app, deadline: context.now() + options.timeoutMs, ...options };
+  const { isJson = false, ...rest } = options;
+  return { context, client, app, deadline: context.now() + options.timeoutMs, isJson, ...rest };
 }
 
 /** Tolerates an API that is away for a while; anything else goes through. */

@@ -27,11 +27,11 @@ export async function awaitRelease(
   context: Context,
   client: Client,
   app: string,
-  options: { readonly release: ReleaseView; readonly timeoutMs: number },
+  options: { readonly release: ReleaseView; readonly timeoutMs: number; readonly isJson: boolean },
 ): Promise<void> {
-  const { release } = options;
+  const { release, ...rest } = options;
   const operation = `the rollout of release ${String(release.number)} of ${app}`;
-  const waiting = startWaiting(context, client, app, { timeoutMs: options.timeoutMs, operation });
+  const waiting = startWaiting(context, client, app, { ...rest, operation });
   const startedAt = context.now();
   const before = await client.getApp(app, { signal: context.signal });
   if (before.desired === "stopped") {
@@ -203,7 +203,7 @@ export async function awaitGone(waiting: Waiting): Promise<void> {
 
 async function rolloutFailure(waiting: Waiting, rollout: RolloutView): Promise<CliError> {
   const { context, client, app } = waiting;
-  printLogTail(context, rollout.logTail.length > 0 ? rollout.logTail : await lastLines(waiting));
+  printLogTail(context, rollout.logTail.length > 0 ? rollout.logTail : await lastLines(waiting, rollout));
   const release = `Release ${String(rollout.number)} of ${app}`;
   const hints = [`"dinp logs ${app}" shows more; mend the app and push again.`];
   const detail = await client.getApp(app, { signal: context.signal }).catch(() => null);
@@ -219,14 +219,18 @@ async function rolloutFailure(waiting: Waiting, rollout: RolloutView): Promise<C
   return new CliError(exitCodes.failed, `${release} failed: ${reason}`, { hints });
 }
 
-/** What the app's present instances wrote last: for a rollout that failed before any of them ended. */
-async function lastLines({ context, client, app }: Waiting): Promise<string[]> {
+/** What the release's instances that were started wrote last: for a rollout that failed before any of them ended. */
+async function lastLines({ context, client, app }: Waiting, rollout: RolloutView): Promise<string[]> {
   const signal = AbortSignal.any([context.signal, AbortSignal.timeout(LOG_TAIL_MS)]);
+  const started = rollout.instances.filter(({ phase }) => phase !== "pending" && phase !== "starting");
   const lines: string[] = [];
-  try {
-    for await (const line of client.logs(app, { tail: LOG_TAIL_LINES }, { signal })) lines.push(line.text);
-  } catch {
-    // The reason of the failure is told in any case; the log is an extra.
+  for (const { id } of started) {
+    try {
+      const request = { tail: LOG_TAIL_LINES, instance: id };
+      for await (const line of client.logs(app, request, { signal })) lines.push(line.text);
+    } catch {
+      // The reason of the failure is told in any case; the log is an extra.
+    }
   }
   return lines.slice(-LOG_TAIL_LINES);
 }

@@ -10,7 +10,7 @@ export interface ClientOptions {
   readonly token?: string | undefined;
   /** Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
-  /** Bound of every call but uploads and streams. Default 30,000. */
+  /** Bound of every call but builds, other uploads and streams. Default 30,000. */
   readonly timeoutMs?: number | undefined;
   /** A stream that stays silent for this long (the API sends heartbeats) has lost its connection. Default 45,000. */
   readonly idleTimeoutMs?: number | undefined;
@@ -24,6 +24,10 @@ export interface Call {
   readonly json?: object;
   readonly stream?: AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal | undefined;
+  /** Answered when something long is done: not bounded in time. */
+  readonly isLong?: boolean;
+  /** Never sent twice: the API keeps no answer to give again. */
+  readonly once?: boolean;
 }
 
 const RETRY_DELAYS_MS = [100, 400];
@@ -62,7 +66,8 @@ function parseBase(url: string): URL {
 /** The error that the API answered with. */
 function errorOf(body: unknown, status: number, url: string): DinpError {
   const error = isObject(body) ? body["error"] : undefined;
-  if (!isObject(error) || typeof error["message"] !== "string") {
+  const code = isObject(error) ? error["code"] : undefined;
+  if (!isObject(error) || typeof error["message"] !== "string" || !/^DINP_/.test(String(code))) {
     return new DinpError(
       "DINP_UNAVAILABLE",
       `${url} does not answer like a DINP API (status ${String(status)}).`,
@@ -71,7 +76,6 @@ function errorOf(body: unknown, status: number, url: string): DinpError {
       },
     );
   }
-  const code = error["code"];
   const known = isDinpErrorCode(code);
   return new DinpError(known ? code : "DINP_INTERNAL", error["message"], {
     retryable: code === "DINP_UNAVAILABLE" || code === "DINP_BUSY" || code === "DINP_CONFLICT",
@@ -80,12 +84,42 @@ function errorOf(body: unknown, status: number, url: string): DinpError {
   });
 }
 
+/** What codes of failed connections mean, in words. */
+const reasons: ReadonlyMap<string, string> = new Map([
+  ["CERT_HAS_EXPIRED", "its certificate has expired"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed"],
+  ["EAI_AGAIN", "the host's name could not be looked up"],
+  ["ECONNREFUSED", "connection refused"],
+  ["ECONNRESET", "the connection broke"],
+  ["EHOSTUNREACH", "there is no way to the host"],
+  ["ENETUNREACH", "there is no way to its network"],
+  ["ENOTFOUND", "there is no host of that name"],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "it does not speak TLS: write http://"],
+  ["ETIMEDOUT", "no connection in time"],
+  ["UND_ERR_CONNECT_TIMEOUT", "no connection in time"],
+  ["UND_ERR_SOCKET", "the connection broke"],
+]);
+
 /** The innermost reason of a failed `fetch`: undici hides it in `cause`. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error) || error.cause === undefined) return messageOf(error);
   const cause = error.cause;
-  if (cause instanceof Error && "code" in cause && typeof cause.code === "string") return cause.code;
+  if (cause instanceof Error && "code" in cause && typeof cause.code === "string")
+    return reasons.get(cause.code) ?? cause.code;
   return messageOf(cause);
+}
+
+/** A token that no header field can hold would be told in the failure of the call, as would be its value. */
+function assertToken(token: string | undefined): void {
+  if (token === undefined || /^[\x21-\x7e]{1,4096}$/.test(token)) return;
+  throw new DinpError(
+    "DINP_INVALID",
+    "The token is none: tokens are up to 4,096 printable ASCII characters without spaces.",
+    {
+      hint: "Give it as it was printed.",
+      details: { field: "token" },
+    },
+  );
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {
@@ -119,6 +153,7 @@ export class ClientTransport {
 
   constructor(options: ClientOptions) {
     this.#base = parseBase(options.url);
+    assertToken(options.token);
     this.#token = options.token;
     this.#fetch = options.fetch ?? globalThis.fetch;
     this.#timeoutMs = options.timeoutMs ?? 30_000;
@@ -128,7 +163,7 @@ export class ClientTransport {
   /** The answer's JSON value. */
   async json(call: Call): Promise<unknown> {
     const controller = new AbortController();
-    const timeoutMs = call.stream === undefined ? this.#timeoutMs : null;
+    const timeoutMs = call.stream === undefined && call.isLong !== true ? this.#timeoutMs : null;
     const timer =
       timeoutMs === null
         ? undefined
@@ -154,11 +189,13 @@ export class ClientTransport {
       controller.abort();
     };
     let timer = setTimeout(idle, this.#idleTimeoutMs);
+    let hasBegun = false;
     try {
       const response = await this.#send(call, controller);
       if (!response.ok || response.body === null) {
         throw errorOf(await this.#body(response, call, controller), response.status, this.#base.href);
       }
+      hasBegun = true;
       const alive = (): void => {
         clearTimeout(timer);
         timer = setTimeout(idle, this.#idleTimeoutMs);
@@ -174,7 +211,7 @@ export class ClientTransport {
       }
     } catch (error) {
       if (isAborted(call.signal)) return;
-      throw isDinpError(error) ? error : this.#lost(error, controller.signal.aborted);
+      throw isDinpError(error) ? error : this.#lost(error, controller.signal.aborted, hasBegun);
     } finally {
       clearTimeout(timer);
       controller.abort();
@@ -210,7 +247,7 @@ export class ClientTransport {
     const headers: Record<string, string> = { accept: "application/json, application/x-ndjson" };
     if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
     if (call.json !== undefined) headers["content-type"] = "application/json";
-    if (call.stream !== undefined) headers["content-type"] = "application/gzip";
+    if (call.stream !== undefined) headers["content-type"] = "application/octet-stream";
     if (call.method !== "GET") headers["idempotency-key"] = globalThis.crypto.randomUUID();
     const signal =
       call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]);
@@ -235,7 +272,12 @@ export class ClientTransport {
         // What the caller's own stream failed with says more than that the upload ended.
         if (failures.length > 0) throw failures[0];
         const delayMs = RETRY_DELAYS_MS[attempt];
-        if (controller.signal.aborted || call.stream !== undefined || delayMs === undefined) {
+        if (
+          controller.signal.aborted ||
+          call.stream !== undefined ||
+          call.once === true ||
+          delayMs === undefined
+        ) {
           throw this.#lost(error, controller.signal.aborted);
         }
         await pause(delayMs, signal);
@@ -243,16 +285,21 @@ export class ClientTransport {
     }
   }
 
-  #lost(error: unknown, timedOut: boolean): DinpError {
+  /** `hasBegun`: part of the answer came. Then `details.brokeOff` is true. */
+  #lost(error: unknown, timedOut: boolean, hasBegun = false): DinpError {
     const url = this.#base.href.replace(/\/$/, "");
+    const details = hasBegun ? { brokeOff: true } : {};
     if (timedOut) {
       return new DinpError("DINP_TIMEOUT", `The API at ${url} did not answer in time.`, {
         retryable: true,
+        details,
         hint: "Look at the platform's own output, then try again.",
       });
     }
-    return new DinpError("DINP_UNAVAILABLE", `Cannot reach the API at ${url} (${reasonOf(error)}).`, {
+    const what = hasBegun ? `The answer of the API at ${url} broke off` : `Cannot reach the API at ${url}`;
+    return new DinpError("DINP_UNAVAILABLE", `${what} (${reasonOf(error)}).`, {
       retryable: true,
+      details,
       cause: error,
       hint: "Is `dinp up` running? If the API is elsewhere, say its URL.",
     });

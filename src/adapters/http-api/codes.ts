@@ -31,6 +31,40 @@ export const statusByCode = Object.freeze({
   DINP_INTERNAL: 500,
 } satisfies Readonly<Record<DinpErrorCode, number>>);
 
+const again = "Try again in a moment.";
+const report = "The platform's own output says more.";
+
+/** What to do about an error that does not say it itself. */
+export const hintByCode = Object.freeze({
+  DINP_INVALID: "Mend that value and try again.",
+  DINP_UNAUTHENTICATED: "Log in again.",
+  DINP_FORBIDDEN: "Ask someone who may.",
+  DINP_NOT_FOUND: "List what there is to see its name.",
+  DINP_CONFLICT: "Read it again, and decide anew.",
+  DINP_NOT_UNIQUE: "Choose another name.",
+  DINP_CONFIRMATION_REQUIRED: "Confirm it, if it is meant.",
+  DINP_IDEMPOTENCY_KEY_REUSED: "Send another key.",
+  DINP_TOO_LARGE: "Send less.",
+  DINP_ARCHIVE_REFUSED: "Mend the archive and push again.",
+  DINP_NO_COMMAND: "Say what starts the app.",
+  DINP_PROGRAM_MISSING: "Install the program where the app is to run.",
+  DINP_IMAGE_NOT_FOUND: "Push the code again.",
+  DINP_DIGEST_MISMATCH: "Push the code again.",
+  DINP_BUSY: again,
+  DINP_UNAVAILABLE: again,
+  DINP_CLOSED: again,
+  DINP_COMMIT_UNKNOWN: "Read whether it was done before sending it again.",
+  DINP_LOCKED: again,
+  DINP_TIMEOUT: again,
+  DINP_ABORTED: "Send the request again, to its end.",
+  DINP_FENCED: report,
+  DINP_CORRUPT: report,
+  DINP_DRIVER_MISSING: report,
+  DINP_PORT_TAKEN: report,
+  DINP_ROUTE_VERSION: report,
+  DINP_INTERNAL: report,
+} satisfies Readonly<Record<DinpErrorCode, string>>);
+
 /** True for a code of this version. */
 export function isDinpErrorCode(value: unknown): value is DinpErrorCode {
   return typeof value === "string" && Object.hasOwn(statusByCode, value);

@@ -1,12 +1,12 @@
 import { DinpError, isDinpError, messageOf, type JsonValue, type Logger } from "@dinp/core";
-import { statusByCode } from "./codes.js";
+import { hintByCode, statusByCode } from "./codes.js";
 
 /** The JSON form of an error. */
 export interface ErrorBody {
   readonly error: {
     readonly code: string;
     readonly message: string;
-    readonly hint?: string;
+    readonly hint: string;
     readonly details?: Readonly<Record<string, JsonValue>>;
   };
 }
@@ -17,7 +17,7 @@ export function errorBody(error: DinpError): ErrorBody {
     error: {
       code,
       message,
-      ...(hint === undefined ? {} : { hint }),
+      hint: hint ?? hintByCode[code],
       ...(Object.keys(details).length === 0 ? {} : { details }),
     },
   };

@@ -1,15 +1,16 @@
 import { createServer, type Server } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { DinpError, messageOf, type Logger, type Platform } from "@dinp/core";
-import { createApp } from "./app.js";
+import { createApi } from "./api.js";
 import { LineStreams } from "./line-streams.js";
+import { watchForUnreadable } from "./unreadable.js";
 
 export interface HttpApiOptions {
   readonly platform: Platform;
   readonly logger: Logger;
   /** `port` 0 takes any free one. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** Between heartbeats of a quiet stream. Default 10,000. */
+  /** Between heartbeats of a quiet stream, and between interim answers of a build from a URL. Default 10,000. */
   readonly heartbeatMs?: number;
   /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
   readonly streamsMax?: number;
@@ -40,13 +41,14 @@ class NodeHttpApi implements HttpApi {
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
+    const { platform, logger, heartbeatMs = 10_000 } = options;
     this.#streams = new LineStreams({
-      heartbeatMs: options.heartbeatMs ?? 10_000,
+      heartbeatMs,
       streamsMax: options.streamsMax ?? 256,
       stallMs: options.stallMs ?? 60_000,
     });
-    const app = createApp({ platform: options.platform, logger: options.logger, streams: this.#streams });
-    const listener = getRequestListener((request, env) => app.fetch(request, env), {
+    const api = createApi({ platform, logger, streams: this.#streams, heartbeatMs });
+    const listener = getRequestListener((request, env) => api.fetch(request, env), {
       overrideGlobalObjects: false,
     });
     // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
@@ -57,6 +59,7 @@ class NodeHttpApi implements HttpApi {
       });
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
+    watchForUnreadable(this.#server);
   }
 
   get url(): string | null {

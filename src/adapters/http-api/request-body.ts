@@ -3,10 +3,10 @@ import { DinpError } from "@dinp/core";
 import { IncomingBody } from "./incoming-body.js";
 import { parseJson } from "./json-guard.js";
 
-const JSON_BYTES_MAX = 1024 * 1024;
 const JSON_TIMEOUT_MS = 30_000;
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
-const ARCHIVE_TYPE = /^application\/(?:gzip|x-gzip|octet-stream)\s*(?:;|$)/i;
+const ARCHIVE_TYPE =
+  /^application\/(?:gzip|x-gzip|octet-stream|x-tar|zip|x-zip-compressed|java-archive|x-java-archive)\s*(?:;|$)/i;
 
 /** The type of a body is not one that the endpoint takes. Answered with status 415. */
 export class WrongTypeError extends DinpError {
@@ -21,10 +21,10 @@ export class WrongTypeError extends DinpError {
 }
 
 /**
- * The text of a body of plain JSON, at most 1 MiB, read in bounded time; empty when there is no body.
+ * The text of a body of plain JSON, at most `bytesMax` bytes, read in bounded time; empty when there is no body.
  * `DINP_TOO_LARGE`, `DINP_TIMEOUT`, `DINP_INVALID`, {@link WrongTypeError}.
  */
-export async function readJsonBody({ incoming }: HttpBindings): Promise<string> {
+export async function readJsonBody({ incoming }: HttpBindings, bytesMax: number): Promise<string> {
   const body = new IncomingBody(incoming);
   const late = new AbortController();
   const timer = setTimeout(() => {
@@ -32,7 +32,7 @@ export async function readJsonBody({ incoming }: HttpBindings): Promise<string> 
     body.release();
   }, JSON_TIMEOUT_MS);
   try {
-    const text = await collect(body);
+    const text = await collect(body, bytesMax);
     const type = incoming.headers["content-type"];
     if (text === "" && type === undefined) return "";
     if (type === undefined || !JSON_TYPE.test(type)) throw new WrongTypeError(type, "application/json");
@@ -48,13 +48,14 @@ export async function readJsonBody({ incoming }: HttpBindings): Promise<string> 
   }
 }
 
-async function collect(body: AsyncIterable<Uint8Array>): Promise<string> {
+async function collect(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (bytes > JSON_BYTES_MAX) {
-      throw new DinpError("DINP_TOO_LARGE", "The request's body is larger than 1 MiB.", {
+    if (bytes > bytesMax) {
+      const size = `${String(bytesMax / 1024 ** 2)} MiB`;
+      throw new DinpError("DINP_TOO_LARGE", `The request's body is larger than ${size}.`, {
         hint: "Only builds may be large.",
       });
     }

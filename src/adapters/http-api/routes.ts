@@ -1,38 +1,17 @@
-import { createRoute, z } from "@hono/zod-openapi";
+import { createRoute } from "@hono/zod-openapi";
+import {
+  answer,
+  answerInLines,
+  answerOrLines,
+  failure,
+  jsonBody,
+  security,
+  streamFailure,
+} from "./route-parts.js";
 import * as schema from "./schema.js";
 
 /** What each endpoint takes and gives: the source of both the validation and `/openapi.json`. */
 
-const failure = {
-  default: {
-    description: "An error: its code says which",
-    content: { "application/json": { schema: schema.errorSchema } },
-  },
-};
-
-/** An entry without a schema is what lets a handler answer with a stream. */
-const streamFailure = { 401: { description: "The token is missing or not valid" }, ...failure };
-
-function answer<T extends z.ZodType>(description: string, of: T) {
-  return { description, content: { "application/json": { schema: of } } };
-}
-
-function body<T extends z.ZodType>(of: T) {
-  return { required: true, content: { "application/json": { schema: of } } };
-}
-
-/** One value, or a stream of them as JSON lines (`follow=true`). */
-function answerOrLines<T extends z.ZodType, L extends z.ZodType>(description: string, of: T, line: L) {
-  return {
-    description,
-    content: {
-      "application/json": { schema: of },
-      "application/x-ndjson": { schema: z.union([line, schema.heartbeatSchema, schema.errorSchema]) },
-    },
-  };
-}
-
-const security = [{ token: [] }];
 const app = { params: schema.appParams };
 const write = { params: schema.appParams, headers: schema.writeHeaders };
 
@@ -54,9 +33,10 @@ export const sessionRoute = createRoute({
 export const listAppsRoute = createRoute({
   method: "get",
   path: "/v1/apps",
-  summary: "All apps, by name",
+  summary: "Apps, by name",
   security,
-  responses: { 200: answer("Apps", schema.listOf(schema.appSchema)), ...failure },
+  request: { query: schema.appsQuery },
+  responses: { 200: answer("Apps", schema.pageOf(schema.appSchema)), ...failure },
 });
 
 export const getAppRoute = createRoute({
@@ -73,7 +53,7 @@ export const scaleAppRoute = createRoute({
   path: "/v1/apps/{app}",
   summary: "Set how many instances run",
   security,
-  request: { ...write, body: body(schema.scaleRequestSchema) },
+  request: { ...write, body: jsonBody(schema.scaleRequestSchema) },
   responses: { 200: answer("The app as it is wanted now", schema.appSchema), ...failure },
 });
 
@@ -106,39 +86,14 @@ export const deleteAppRoute = createRoute({
   responses: { 200: answer("The deletion is committed", schema.deletedSchema), ...failure },
 });
 
-export const createBuildRoute = createRoute({
-  method: "post",
-  path: "/v1/apps/{app}/builds",
-  summary: "Upload built code as a .tar.gz",
-  description: "Answers when the image is stored. The app need not exist.",
-  security,
-  request: {
-    ...write,
-    query: schema.buildQuery,
-    body: {
-      required: true,
-      content: { "application/gzip": { schema: z.string().openapi({ format: "binary" }) } },
-    },
-  },
-  responses: { 201: answer("The finished build", schema.buildSchema), ...failure },
-});
-
-export const getBuildRoute = createRoute({
-  method: "get",
-  path: "/v1/apps/{app}/builds/{id}",
-  summary: "One build",
-  security,
-  request: { params: schema.buildParams },
-  responses: { 200: answer("The build", schema.buildSchema), ...failure },
-});
-
 export const createReleaseRoute = createRoute({
   method: "post",
   path: "/v1/apps/{app}/releases",
-  summary: "Release a build; makes the app when there is none",
-  description: "What the request does not say comes from the manifest, else from the current release.",
+  summary: "Release a build or an image that exists; makes the app when there is none",
+  description:
+    "Exactly one of `buildId` and `image` (REPOSITORY:TAG or REPOSITORY@sha256:…, looked up once). What the request does not say comes from the manifest, else from the current release.",
   security,
-  request: { ...write, body: body(schema.releaseRequestSchema) },
+  request: { ...write, body: jsonBody(schema.releaseRequestSchema) },
   responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },
 });
 
@@ -147,8 +102,8 @@ export const listReleasesRoute = createRoute({
   path: "/v1/apps/{app}/releases",
   summary: "Releases, newest first",
   security,
-  request: app,
-  responses: { 200: answer("Releases", schema.listOf(schema.releaseSchema)), ...failure },
+  request: { ...app, query: schema.pageQuery },
+  responses: { 200: answer("Releases", schema.pageOf(schema.releaseSchema)), ...failure },
 });
 
 export const rollbackRoute = createRoute({
@@ -157,7 +112,7 @@ export const rollbackRoute = createRoute({
   summary: "Make a new release out of an old one",
   description: "Default: the newest other release that ran well.",
   security,
-  request: { ...write, body: body(schema.rollbackRequestSchema) },
+  request: { ...write, body: jsonBody(schema.rollbackRequestSchema) },
   responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },
 });
 
@@ -188,7 +143,7 @@ export const changeEnvRoute = createRoute({
   path: "/v1/apps/{app}/env",
   summary: "Set and unset variables; makes a release",
   security,
-  request: { ...write, body: body(schema.envRequestSchema) },
+  request: { ...write, body: jsonBody(schema.envRequestSchema) },
   responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },
 });
 
@@ -206,7 +161,7 @@ export const addDomainRoute = createRoute({
   path: "/v1/apps/{app}/domains",
   summary: "Let the app answer at a domain",
   security,
-  request: { ...write, body: body(schema.domainRequestSchema) },
+  request: { ...write, body: jsonBody(schema.domainRequestSchema) },
   responses: { 201: answer("The domain in the form that is kept", schema.domainSchema), ...failure },
 });
 
@@ -227,16 +182,18 @@ export const logsRoute = createRoute({
   security,
   request: { params: schema.appParams, query: schema.logsQuery },
   responses: {
-    200: {
-      description: "Lines",
-      content: {
-        "application/x-ndjson": {
-          schema: z.union([schema.logLineSchema, schema.heartbeatSchema, schema.errorSchema]),
-        },
-      },
-    },
+    200: answerInLines("Lines", schema.logLineSchema),
     ...streamFailure,
   },
+});
+
+export const listInstancesRoute = createRoute({
+  method: "get",
+  path: "/v1/instances",
+  summary: "Instances, by id",
+  security,
+  request: { query: schema.instancesQuery },
+  responses: { 200: answer("Instances", schema.pageOf(schema.nodeInstanceSchema)), ...failure },
 });
 
 export const listNodesRoute = createRoute({
@@ -247,15 +204,25 @@ export const listNodesRoute = createRoute({
   responses: { 200: answer("Nodes", schema.listOf(schema.nodeSchema)), ...failure },
 });
 
+export const listTemplatesRoute = createRoute({
+  method: "get",
+  path: "/v1/templates",
+  summary: "What apps can be made of, in the order in which it is tried",
+  security,
+  responses: { 200: answer("Templates", schema.listOf(schema.templateSchema)), ...failure },
+});
+
 export const listEventsRoute = createRoute({
   method: "get",
   path: "/v1/events",
   summary: "What happened, oldest first",
-  description: "With `follow=true`: then every new event, without an end.",
+  description:
+    "The newest so many; `next` leads to older ones. With `follow=true`: then every new event, without an end; `app` and " +
+    "`limit` count then.",
   security,
   request: { query: schema.eventsQuery },
   responses: {
-    200: answerOrLines("Events", schema.listOf(schema.eventSchema), schema.eventSchema),
+    200: answerOrLines("Events", schema.pageOf(schema.eventSchema), schema.eventSchema),
     ...streamFailure,
   },
 });

@@ -12,7 +12,7 @@ export const errorSchema = z
     error: z.object({
       code: z.string().openapi({ example: "DINP_NOT_FOUND" }),
       message: z.string(),
-      hint: z.string().optional(),
+      hint: z.string().openapi({ description: "What to do about it" }),
       details: z.record(z.string(), z.unknown()).optional(),
     }),
   })
@@ -24,23 +24,25 @@ export const infoSchema = z
 
 export const sessionSchema = z.object({ subject: z.string(), role: z.enum(["admin"]) }).openapi("Session");
 
+const appStates = [
+  "running",
+  "deploying",
+  "starting",
+  "degraded",
+  "crashing",
+  "stopped",
+  "stopping",
+  "deleting",
+  "empty",
+] as const;
+
 const appFields = {
   name: z.string(),
   urls: z.array(z.string()).readonly(),
   desired: z.enum(["running", "stopped"]),
   instances: integer,
   ready: integer,
-  state: z.enum([
-    "running",
-    "deploying",
-    "starting",
-    "degraded",
-    "crashing",
-    "stopped",
-    "stopping",
-    "deleting",
-    "empty",
-  ]),
+  state: z.enum(appStates),
   release: integer.nullable(),
   digest: z.string().nullable(),
   memoryMb: integer,
@@ -96,6 +98,7 @@ export const rolloutSchema = z
 export const appDetailSchema = z
   .object({
     ...appFields,
+    revision: integer,
     template: z.string().nullable(),
     command: z.array(z.string()).readonly(),
     domains: z.array(domainSchema).readonly(),
@@ -143,6 +146,7 @@ export const manifestSchema = z
   .object({
     app: z.string().exactOptional(),
     template: z.string().exactOptional(),
+    base: z.string().exactOptional(),
     command: z.union([z.string(), z.array(z.string()).readonly()]).exactOptional(),
     instances: integer.exactOptional(),
     memoryMb: integer.exactOptional(),
@@ -167,11 +171,18 @@ export const manifestSchema = z
   })
   .openapi("Manifest");
 
+const buildState = z.enum(["running", "succeeded", "failed"]);
+
 export const buildSchema = z
   .object({
     id: z.string(),
-    state: z.enum(["running", "succeeded", "failed"]),
+    app: z.string(),
+    state: buildState,
     digest: z.string().nullable(),
+    image: z.string().nullable(),
+    source: z.string().nullable(),
+    tag: z.string().nullable(),
+    base: z.string().nullable(),
     template: z.string(),
     command: z.array(z.string()).readonly(),
     files: integer,
@@ -179,6 +190,7 @@ export const buildSchema = z
     error: z.string().nullable(),
     createdAt: z.number(),
     endedAt: z.number().nullable(),
+    createdBy: z.string(),
     manifest: manifestSchema.nullable(),
   })
   .openapi("Build");
@@ -198,6 +210,19 @@ export const nodeSchema = z
     reservedCpuMillis: integer,
   })
   .openapi("Node");
+
+export const templateSchema = z
+  .object({
+    name: z.string(),
+    description: z.string(),
+    recognizedBy: z.string().nullable(),
+    commandFrom: z.string().nullable(),
+    base: z.string().nullable(),
+    keepAs: z.string().nullable(),
+    port: integer.nullable(),
+    requires: z.array(z.string()).readonly(),
+  })
+  .openapi("Template");
 
 export const eventSchema = z
   .object({
@@ -226,13 +251,21 @@ export function listOf<T extends z.ZodType>(items: T) {
   return z.object({ items: z.array(items).readonly() });
 }
 
+export const nodeInstanceSchema = instanceSchema.extend({ app: z.string() }).openapi("NodeInstance");
+
+/** A page of a list. */
+export function pageOf<T extends z.ZodType>(items: T) {
+  return z.object({ items: z.array(items).readonly(), next: z.string().nullable() });
+}
+
 // What comes in. Bounds that need a reason in words are checked by the platform; these only keep sizes sane.
 
 export const scaleRequestSchema = z.strictObject({ instances: z.number() }).openapi("ScaleRequest");
 
 export const releaseRequestSchema = z
   .strictObject({
-    buildId: text(255),
+    buildId: text(255).optional(),
+    image: text(500).optional(),
     instances: z.number().optional(),
     memoryMb: z.number().optional(),
     cpuMillis: z.number().optional(),
@@ -253,7 +286,7 @@ export const domainRequestSchema = z
   .openapi("DomainRequest");
 
 /** A decimal number in a query string. */
-const count = z
+export const count = z
   .string()
   .regex(/^[0-9]{1,9}$/, "must be a whole number")
   .transform(Number);
@@ -264,7 +297,18 @@ export const appParams = z.strictObject({ app: name });
 export const buildParams = z.strictObject({ app: name, id: name });
 export const rolloutParams = z.strictObject({ app: name, number: count });
 export const deleteQuery = z.strictObject({ confirm: flag.optional() });
-export const buildQuery = z.strictObject({ template: text(64).optional(), command: text(16_384).optional() });
+const buildFields = {
+  template: text(64).optional(),
+  command: text(16_384).optional(),
+  base: text(200).optional(),
+  tag: text(200).optional(),
+  /** What the upload is called. */
+  file: text(255)
+    .regex(/^[^/\0]+$/, "must be a file name without a folder")
+    .optional(),
+};
+export const buildQuery = z.strictObject(buildFields);
+export const fetchBuildSchema = z.strictObject({ url: text(4_096), ...buildFields }).openapi("BuildFromUrl");
 export const rolloutQuery = z.strictObject({ follow: flag.optional() });
 export const domainQuery = z.strictObject({ host: text(300), path: text(1_024).optional() });
 export const logsQuery = z.strictObject({
@@ -272,9 +316,31 @@ export const logsQuery = z.strictObject({
   follow: flag.optional(),
   instance: name.optional(),
 });
-export const eventsQuery = z.strictObject({
+const page = { limit: count.optional(), cursor: text(1_024).min(1).optional() };
+/** Milliseconds since the Unix epoch. */
+const time = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, "must be a time in milliseconds")
+  .transform(Number);
+export const pageQuery = z.strictObject(page);
+export const appsQuery = z.strictObject({
+  ...page,
+  state: z.enum(appStates).optional(),
+  prefix: text(63).optional(),
+});
+export const buildsQuery = z.strictObject({ ...page, app: name.optional(), state: buildState.optional() });
+export const instancesQuery = z.strictObject({
+  ...page,
   app: name.optional(),
-  limit: count.optional(),
+  phase: instancePhase.optional(),
+  node: name.optional(),
+});
+export const eventsQuery = z.strictObject({
+  ...page,
+  app: name.optional(),
+  type: text(64).optional(),
+  since: time.optional(),
+  until: time.optional(),
   follow: flag.optional(),
 });
 export const writeHeaders = z.object({

@@ -1,11 +1,11 @@
-import { writeOptions, type Api, type AppOptions } from "./app.js";
-import { openArchiveUpload } from "./request-body.js";
+import { writeOptions, type Api, type ApiOptions } from "./api-context.js";
+import { keepWaiting } from "./long-answer.js";
 import * as routes from "./routes.js";
 
 const KEY = "idempotency-key";
 
 /** Endpoints that change what is wanted. A write that has begun is not broken off when its client goes. */
-export function addWrites(api: Api, { platform }: AppOptions): void {
+export function addWrites(api: Api, { platform, heartbeatMs }: ApiOptions): void {
   api.openapi(routes.scaleAppRoute, async (c) => {
     const options = writeOptions(c, c.req.valid("header")[KEY]);
     return c.json(await platform.scaleApp(c.req.valid("param").app, c.req.valid("json"), options), 200);
@@ -26,21 +26,16 @@ export function addWrites(api: Api, { platform }: AppOptions): void {
     return c.json(await platform.deleteApp(c.req.valid("param").app, c.req.valid("query"), options), 200);
   });
 
-  api.openapi(routes.createBuildRoute, async (c) => {
-    const { template, command } = c.req.valid("query");
-    const upload = openArchiveUpload(c.env);
-    try {
-      const options = writeOptions(c, c.req.valid("header")[KEY], upload.signal);
-      const request = { bytes: upload.bytes, template, command };
-      return c.json(await platform.createBuild(c.req.valid("param").app, request, options), 201);
-    } finally {
-      upload.end();
-    }
-  });
-
   api.openapi(routes.createReleaseRoute, async (c) => {
     const options = writeOptions(c, c.req.valid("header")[KEY]);
-    return c.json(await platform.createRelease(c.req.valid("param").app, c.req.valid("json"), options), 201);
+    // An image may have to be fetched from another registry.
+    const waiting = keepWaiting(c.env, heartbeatMs);
+    try {
+      const { app } = c.req.valid("param");
+      return c.json(await platform.createRelease(app, c.req.valid("json"), options), 201);
+    } finally {
+      waiting.end();
+    }
   });
 
   api.openapi(routes.rollbackRoute, async (c) => {

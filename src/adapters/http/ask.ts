@@ -95,7 +95,9 @@ function afterError(error: NodeJS.ErrnoException, startedAt: number): ProbeResul
 }
 
 function statusReason({ check }: ProbeTarget, status: number): string {
-  return `status ${String(status)} (want ${String(check.statusMin)}-${String(check.statusMax)})`;
+  const { statusMin, statusMax } = check;
+  const wanted = statusMin === statusMax ? String(statusMin) : `${String(statusMin)}-${String(statusMax)}`;
+  return `status ${String(status)} (want ${wanted})`;
 }
 
 function hostField(host: string, port: number): string {

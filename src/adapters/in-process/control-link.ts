@@ -1,11 +1,10 @@
 import {
   type AgentHello,
   type AgentReport,
+  type AgentServices,
   type AgentSession,
   type ControlLink,
   DinpError,
-  type LogLine,
-  type LogRequest,
   type ServerMessage,
   type ServerSession,
 } from "@dinp/core";
@@ -49,10 +48,7 @@ export class InProcessControlLink implements ControlLink {
   /** Waits until a server accepts. `DINP_ABORTED` when the signal aborts first. */
   async connect(
     hello: AgentHello,
-    options: {
-      readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
-      readonly signal: AbortSignal;
-    },
+    options: AgentServices & { readonly signal: AbortSignal },
   ): Promise<ServerSession> {
     const toServer = new Channel<AgentReport>();
     const toAgent = new Channel<ServerMessage>();
@@ -69,6 +65,8 @@ export class InProcessControlLink implements ControlLink {
         send: (message) => toAgent.send(structuredClone(message)),
         reports: () => toServer,
         logs: (request) => options.logs(request),
+        exec: (request) => options.exec(request),
+        run: (request) => options.run(request),
         close,
       },
       () => isClosed,

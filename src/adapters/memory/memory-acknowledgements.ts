@@ -1,5 +1,10 @@
-import { DinpError, type RouterAcknowledgement, type RouteTableVersion } from "@dinp/core";
-import { copyAcknowledgement, describeVersion, isSameVersion } from "./route-records.js";
+import {
+  DinpError,
+  formatTableVersion,
+  isSameTableVersion,
+  type RouterAcknowledgement,
+  type RouteTableVersion,
+} from "@dinp/core";
 
 const ROUTERS_MAX = 10_000;
 
@@ -11,13 +16,12 @@ export class MemoryAcknowledgements {
     return [...this.#byRouter.values()];
   }
 
-  /** True when it changed something. `table` is the version that the table is at. */
-  record(acknowledgement: RouterAcknowledgement, table: RouteTableVersion): boolean {
-    const next = copyAcknowledgement(acknowledgement);
+  /** True when it changed something. `next` is kept as it is; `table` is the version that the table is at. */
+  record(next: RouterAcknowledgement, table: RouteTableVersion): boolean {
     if (next.version.incarnation === table.incarnation && isNewer(next.version, table)) {
       throw new DinpError(
         "DINP_ROUTE_VERSION",
-        `Router ${next.routerId} acknowledged ${describeVersion(next.version)}, which the table never had.`,
+        `Router ${next.routerId} acknowledged ${formatTableVersion(next.version)}, which the table never had.`,
         { hint: "Read the table again.", details: { routerId: next.routerId } },
       );
     }
@@ -50,7 +54,7 @@ function isNewer(left: RouteTableVersion, right: RouteTableVersion): boolean {
 
 function isSame(left: RouterAcknowledgement, right: RouterAcknowledgement): boolean {
   return (
-    isSameVersion(left.version, right.version) &&
+    isSameTableVersion(left.version, right.version) &&
     left.busy.length === right.busy.length &&
     left.busy.every((instanceId, index) => instanceId === right.busy[index])
   );

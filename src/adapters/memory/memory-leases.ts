@@ -31,9 +31,9 @@ export class MemoryLeases {
     return Object.freeze({ name, holder, epoch, ttlMs });
   }
 
-  release(lease: Lease): void {
-    if (!this.isAt(lease.name, lease.epoch)) return;
-    this.#rows.set(lease.name, { holder: null, epoch: lease.epoch, expiresAt: 0 });
+  release(name: string, epoch: number): void {
+    if (!this.isAt(name, epoch)) return;
+    this.#rows.set(name, { holder: null, epoch, expiresAt: 0 });
   }
 
   /** True while nobody else took the lease and it was not given up, even when it has expired. */

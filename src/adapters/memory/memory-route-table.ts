@@ -1,9 +1,17 @@
 import {
+  assertTableEpoch,
+  assertTableVersion,
+  assertTableWritable,
+  copyTableVersion,
   DinpError,
-  randomText,
+  isSameTableVersion,
+  prepareAcknowledgement,
+  prepareRouteChanges,
   type Random,
+  randomText,
   type Route,
   type RouteChange,
+  routeKey,
   type RouterAcknowledgement,
   type RouteTable,
   type RouteTableEvent,
@@ -11,15 +19,6 @@ import {
   type RouteTableVersion,
 } from "@dinp/core";
 import { MemoryAcknowledgements } from "./memory-acknowledgements.js";
-import {
-  assertCount,
-  assertVersion,
-  copyChanges,
-  copyVersion,
-  describeVersion,
-  isSameVersion,
-  routeKey,
-} from "./route-records.js";
 import { SortedKeys } from "./sorted-keys.js";
 import { WakeUp } from "./wake-up.js";
 
@@ -60,7 +59,7 @@ class MemoryRouteTable implements RouteTable {
     if (!Number.isSafeInteger(this.#historyMax) || this.#historyMax < 1) {
       throw new TypeError(`historyMax must be at least 1; got ${String(this.#historyMax)}.`);
     }
-    this.#version = copyVersion({ incarnation: randomText(options.random, 16), epoch: 0, revision: 0 });
+    this.#version = copyTableVersion({ incarnation: randomText(options.random, 16), epoch: 0, revision: 0 });
   }
 
   async snapshot(options: { readonly signal?: AbortSignal } = {}): Promise<RouteTableSnapshot> {
@@ -77,15 +76,15 @@ class MemoryRouteTable implements RouteTable {
     changes: readonly RouteChange[],
     options: { readonly epoch: number; readonly ifVersion: RouteTableVersion; readonly signal?: AbortSignal },
   ): Promise<RouteTableVersion> {
-    const copies = copyChanges(changes);
+    const copies = prepareRouteChanges(changes);
     const { epoch, ifVersion } = options;
-    assertCount(epoch, "epoch");
-    assertVersion(ifVersion);
+    assertTableEpoch(epoch);
+    assertTableVersion(ifVersion);
     await this.#enter(options.signal);
-    this.#assertWritable(epoch, ifVersion);
+    assertTableWritable(this.#version, epoch, ifVersion);
     for (const change of copies) this.#applyOne(change);
     const from = this.#version;
-    this.#version = copyVersion({ incarnation: from.incarnation, epoch, revision: from.revision + 1 });
+    this.#version = copyTableVersion({ incarnation: from.incarnation, epoch, revision: from.revision + 1 });
     this.#remember({
       from,
       event: Object.freeze({ type: "changes", version: this.#version, changes: copies }),
@@ -99,12 +98,12 @@ class MemoryRouteTable implements RouteTable {
     readonly signal: AbortSignal;
   }): AsyncGenerator<RouteTableEvent, void> {
     const { signal } = options;
-    assertVersion(options.after);
+    assertTableVersion(options.after);
     this.#assertOpen();
     let after = options.after;
     while (!signal.aborted && !this.#isClosed) {
       const seen = this.#changed.version;
-      if (isSameVersion(after, this.#version)) {
+      if (isSameTableVersion(after, this.#version)) {
         await this.#changed.changedSince(seen, signal);
         continue;
       }
@@ -122,8 +121,9 @@ class MemoryRouteTable implements RouteTable {
     acknowledgement: RouterAcknowledgement,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
+    const copy = prepareAcknowledgement(acknowledgement);
     await this.#enter(options.signal);
-    if (this.#acknowledgements.record(acknowledgement, this.#version)) this.#acknowledged.notify();
+    if (this.#acknowledgements.record(copy, this.#version)) this.#acknowledged.notify();
   }
 
   async acknowledgements(
@@ -156,25 +156,6 @@ class MemoryRouteTable implements RouteTable {
     }
   }
 
-  #assertWritable(epoch: number, ifVersion: RouteTableVersion): void {
-    if (epoch < this.#version.epoch) {
-      throw new DinpError(
-        "DINP_FENCED",
-        `Epoch ${String(epoch)} is older than the table's epoch ${String(this.#version.epoch)}.`,
-        {
-          hint: "Another leader writes the table now; stop.",
-          details: { epoch, tableEpoch: this.#version.epoch },
-        },
-      );
-    }
-    if (isSameVersion(ifVersion, this.#version)) return;
-    throw new DinpError(
-      "DINP_ROUTE_VERSION",
-      `The table is at ${describeVersion(this.#version)}, not at ${describeVersion(ifVersion)}.`,
-      { hint: "Read the table again and work the changes out anew." },
-    );
-  }
-
   #applyOne(change: RouteChange): void {
     if (change.op === "put") {
       const key = routeKey(change.route.host, change.route.path);
@@ -197,7 +178,7 @@ class MemoryRouteTable implements RouteTable {
   #stepAfter(after: RouteTableVersion): Step | null {
     const first = this.#version.revision - this.#history.length;
     const step = this.#history[after.revision - first];
-    return step !== undefined && isSameVersion(step.from, after) ? step : null;
+    return step !== undefined && isSameTableVersion(step.from, after) ? step : null;
   }
 
   async #enter(signal: AbortSignal | undefined): Promise<void> {

@@ -174,13 +174,15 @@ class MemoryStateStore implements StateStore {
     readonly ttlMs: number;
     readonly signal?: AbortSignal;
   }): Promise<Lease | null> {
+    const { name, holder, ttlMs } = request;
     await this.#enter(request.signal);
-    return this.#leases.tryAcquire(request.name, request.holder, request.ttlMs);
+    return this.#leases.tryAcquire(name, holder, ttlMs);
   }
 
   async releaseLease(lease: Lease): Promise<void> {
+    const { name, epoch } = lease;
     await this.#enter(undefined);
-    this.#leases.release(lease);
+    this.#leases.release(name, epoch);
   }
 
   async close(): Promise<void> {
@@ -288,6 +290,10 @@ function createTables(): Tables {
     node: new KindTable("node"),
     domain: new KindTable("domain"),
     build: new KindTable("build"),
+    buildLog: new KindTable("buildLog"),
+    base: new KindTable("base"),
+    imageDiscard: new KindTable("imageDiscard"),
+    registryAccount: new KindTable("registryAccount"),
     rollout: new KindTable("rollout"),
     crash: new KindTable("crash"),
     router: new KindTable("router"),

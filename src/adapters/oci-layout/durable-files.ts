@@ -12,6 +12,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { codeOf } from "./errors.js";
+import { WriteBehind } from "./write-behind.js";
 
 const TEMPORARY = /^part-([0-9]+)-[0-9a-f]{16}$/;
 /** Temporary files that are being written by this process, whichever registry object writes them. */
@@ -37,11 +38,13 @@ export async function syncFolder(path: string): Promise<void> {
 /** A file that is invisible until it is whole: filled first, then moved to its name, or removed. */
 export class TemporaryFile {
   readonly #path: string;
+  readonly #content: WriteBehind;
   #handle: FileHandle | null;
 
   private constructor(path: string, handle: FileHandle) {
     this.#path = path;
     this.#handle = handle;
+    this.#content = new WriteBehind(handle);
   }
 
   static async create(folder: string): Promise<TemporaryFile> {
@@ -55,17 +58,15 @@ export class TemporaryFile {
     }
   }
 
+  /** Adds bytes, which must not change any more; they are written behind the caller's back. */
   async write(bytes: Uint8Array): Promise<void> {
-    const handle = this.#handle;
-    if (handle === null) throw new TypeError("The file was closed.");
-    for (let offset = 0; offset < bytes.length;) {
-      offset += (await handle.write(bytes, offset)).bytesWritten;
-    }
+    if (this.#handle === null) throw new TypeError("The file was closed.");
+    await this.#content.write(bytes);
   }
 
   /** Puts the content on disk. */
   async finish(): Promise<void> {
-    await this.#handle?.sync();
+    await this.#content.sync();
     await this.#close();
   }
 
@@ -85,6 +86,7 @@ export class TemporaryFile {
   async #close(): Promise<void> {
     const handle = this.#handle;
     this.#handle = null;
+    await this.#content.settle();
     await handle?.close();
   }
 }

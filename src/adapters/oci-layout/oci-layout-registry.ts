@@ -1,13 +1,21 @@
 import { createHash } from "node:crypto";
 import { open, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { DinpError, type ByteStream, type Descriptor, type Manifest, type Registry } from "@dinp/core";
+import {
+  abortableStream,
+  assertImageTag,
+  DinpError,
+  imageDigestHex,
+  referencedDigests,
+  type ByteStream,
+  type Descriptor,
+  type Manifest,
+  type Registry,
+} from "@dinp/core";
 import { linkFile, makeFolder, removeLeftovers, replaceFile, TemporaryFile } from "./durable-files.js";
 import { codeOf, mismatch, notFound, throwIfAborted, unavailable } from "./errors.js";
 import { formatIndex, readIndex, withManifest, type IndexEntry } from "./layout-index.js";
-import { referencedDigests } from "./manifest-references.js";
-import { assertTag, digestHex, repositoryFolder } from "./names.js";
-import { abortable } from "./read-source.js";
+import { repositoryFolder } from "./names.js";
 import { RecentBlobs } from "./recent-blobs.js";
 import { KeyedLock } from "./repository-lock.js";
 
@@ -51,7 +59,7 @@ export class OciLayoutRegistry implements Registry {
 
   async resolve(repository: string, tag: string, options?: Options): Promise<string | null> {
     const place = this.#place(repository);
-    assertTag(tag);
+    assertImageTag(tag);
     const entries = await this.#entries(place, options?.signal);
     return entries.find((entry) => entry.tag === tag)?.digest ?? null;
   }
@@ -68,7 +76,7 @@ export class OciLayoutRegistry implements Registry {
 
   async readManifest(repository: string, digest: string, options?: Options): Promise<Manifest> {
     const place = this.#place(repository);
-    const path = join(place.blobs, digestHex(digest));
+    const path = join(place.blobs, imageDigestHex(digest));
     const entry = (await this.#entries(place, options?.signal)).find((item) => item.digest === digest);
     if (entry === undefined) throw notFound("manifest", repository, digest);
     const chunks: Uint8Array[] = [];
@@ -88,14 +96,14 @@ export class OciLayoutRegistry implements Registry {
   ): Promise<Descriptor> {
     const place = this.#place(repository);
     const tag = options?.tag ?? null;
-    if (tag !== null) assertTag(tag);
+    if (tag !== null) assertImageTag(tag);
     const { mediaType, bytes } = manifest;
     if (bytes.length > MANIFEST_BYTES_MAX) {
       throw new DinpError("DINP_TOO_LARGE", `A manifest has at most ${String(MANIFEST_BYTES_MAX)} bytes.`);
     }
     const references = referencedDigests(mediaType, bytes).map((digest) => ({
       digest,
-      hex: digestHex(digest),
+      hex: imageDigestHex(digest),
     }));
     const hex = createHash("sha256").update(bytes).digest("hex");
     const descriptor = { mediaType, digest: `sha256:${hex}`, size: bytes.length };
@@ -121,7 +129,7 @@ export class OciLayoutRegistry implements Registry {
 
   async hasBlob(repository: string, digest: string, options?: Options): Promise<boolean> {
     const place = this.#place(repository);
-    const hex = digestHex(digest);
+    const hex = imageDigestHex(digest);
     throwIfAborted(options?.signal);
     // Under the lock, so that a cleaning that is under way either leaves it or has removed it.
     return await this.#locks.run(place.folder, async () => {
@@ -134,7 +142,7 @@ export class OciLayoutRegistry implements Registry {
 
   readBlob(repository: string, digest: string, options?: Options): ByteStream {
     const place = this.#place(repository);
-    return this.#read(place, join(place.blobs, digestHex(digest)), digest, "blob", options?.signal);
+    return this.#read(place, join(place.blobs, imageDigestHex(digest)), digest, "blob", options?.signal);
   }
 
   async writeBlob(
@@ -144,7 +152,7 @@ export class OciLayoutRegistry implements Registry {
   ): Promise<{ readonly digest: string; readonly size: number }> {
     const place = this.#place(repository);
     const { expected, signal } = options ?? {};
-    if (expected !== undefined) digestHex(expected);
+    if (expected !== undefined) imageDigestHex(expected);
     throwIfAborted(signal);
     const file = await this.#open()
       .then(() => TemporaryFile.create(this.#temporary))
@@ -152,7 +160,7 @@ export class OciLayoutRegistry implements Registry {
         throw unavailable("open a file for a blob", error);
       });
     try {
-      const { hex, size } = await fill(file, abortable(bytes, signal));
+      const { hex, size } = await fill(file, abortableStream(bytes, signal));
       const digest = `sha256:${hex}`;
       if (expected !== undefined && expected !== digest) throw mismatch(repository, expected, digest);
       await this.#write(place, "store a blob", signal, async () => {
@@ -167,7 +175,7 @@ export class OciLayoutRegistry implements Registry {
 
   async mountBlob(repository: string, digest: string, from: string, options?: Options): Promise<boolean> {
     const place = this.#place(repository);
-    const hex = digestHex(digest);
+    const hex = imageDigestHex(digest);
     const source = join(this.#place(from).blobs, hex);
     throwIfAborted(options?.signal);
     if (!(await exists(source).catch(rethrow("look for a blob")))) return false;
@@ -179,7 +187,7 @@ export class OciLayoutRegistry implements Registry {
 
   async delete(repository: string, digest: string, options?: Options): Promise<void> {
     const place = this.#place(repository);
-    digestHex(digest);
+    imageDigestHex(digest);
     const entries = await this.#entries(place, options?.signal);
     if (!entries.some((entry) => entry.digest === digest)) return;
     await this.#write(place, "delete a manifest", options?.signal, async () => {
@@ -283,8 +291,8 @@ export class OciLayoutRegistry implements Registry {
     for (const { mediaType, digest } of entries) {
       const { bytes } = await this.readManifest(place.repository, digest).catch(() => ({ bytes: null }));
       if (bytes === null) return;
-      needed.add(digestHex(digest));
-      for (const reference of referencedDigests(mediaType, bytes)) needed.add(digestHex(reference));
+      needed.add(imageDigestHex(digest));
+      for (const reference of referencedDigests(mediaType, bytes)) needed.add(imageDigestHex(reference));
     }
     for (const name of await readdir(place.blobs)) {
       if (!/^[0-9a-f]{64}$/.test(name) || needed.has(name)) continue;
@@ -318,7 +326,7 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return false;
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }

@@ -25,6 +25,8 @@ export interface MemoryController {
   create(instanceId: string, memoryMb: number): MemoryCgroup;
   /** The instance's cgroup: at the recorded path if that is this runtime's, or where it would have been made. */
   find(instanceId: string, recorded: string | null): MemoryCgroup | null;
+  /** Ends all members of the cgroups whose names begin so, and removes those that are empty then. */
+  endAll(prefix: string): void;
   /** Removes what no instance in `keep` owns and no process is in. */
   removeLeftovers(keep: ReadonlySet<string>): void;
   /** Removes the folder of all when no instance has one any more. */
@@ -96,6 +98,14 @@ function controllerBelow(version: 1 | 2, parent: string): MemoryController {
     },
     close: () => {
       removeFolder(parent);
+    },
+    endAll(prefix) {
+      for (const entry of readdirSync(parent, { withFileTypes: true })) {
+        if (!entry.isDirectory() || !entry.name.startsWith(prefix)) continue;
+        const cgroup = cgroupAt(version, join(parent, entry.name));
+        cgroup.killAll();
+        cgroup.tryRemove();
+      }
     },
     removeLeftovers(keep) {
       for (const entry of readdirSync(parent, { withFileTypes: true }))

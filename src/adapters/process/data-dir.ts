@@ -2,14 +2,20 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, realpath } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { DinpError, messageOf } from "@dinp/core";
+import { DinpError, isDinpError, messageOf, type Clock } from "@dinp/core";
 import { closedFolder } from "./programs.js";
 import { makeFolder, writeDurably } from "./records.js";
+
+/** A child that a killed platform was just forking has the platform's socket, too, until it runs its program. */
+const LOCK_WAIT_MS = 1_000;
+const LOCK_POLL_MS = 20;
 
 /** The folders of a runtime. */
 export interface DataDir {
   readonly imagesDir: string;
   readonly instancesDir: string;
+  /** Of one-off commands; nothing in it outlives an open. */
+  readonly runsDir: string;
   readonly programsDir: string;
   /** Names this runtime among those of the machine. */
   readonly shortId: string;
@@ -25,6 +31,7 @@ export async function openDataDir(dataDir: string, clusterId: string, uid: numbe
   const places = {
     imagesDir: join(root, "images"),
     instancesDir: join(root, "instances"),
+    runsDir: join(root, "runs"),
     programsDir: join(root, "programs"),
     shortId: createHash("sha256").update(root).digest("hex").slice(0, 12),
   };
@@ -37,6 +44,7 @@ export async function openDataDir(dataDir: string, clusterId: string, uid: numbe
   await makeFolder(root, 0o711);
   if (owner === null) await mkdir(places.instancesDir, { recursive: true });
   await makeFolder(places.imagesDir, 0o711);
+  await makeFolder(places.runsDir, 0o711);
   await makeFolder(places.programsDir, 0o711);
   // Not recursive once the runtime exists: a lost folder must not come back as "no instances".
   await chmodExisting(places.instancesDir);
@@ -90,9 +98,21 @@ async function readOwner(file: string): Promise<string | null> {
 
 /**
  * Holds the folder against a second runtime: an abstract Unix socket (unix(7)), which the kernel frees when the process ends,
- * however it ends. `DINP_LOCKED`.
+ * however it ends. `DINP_LOCKED` when it is held for longer than a second.
  */
-export function lockDataDir(data: DataDir): Promise<Server> {
+export async function lockDataDir(data: DataDir, clock: Clock): Promise<Server> {
+  const giveUpAt = clock.monotonicMs() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      return await tryLockDataDir(data);
+    } catch (error) {
+      if (!isDinpError(error, "DINP_LOCKED") || clock.monotonicMs() >= giveUpAt) throw error;
+      await clock.sleep(LOCK_POLL_MS);
+    }
+  }
+}
+
+function tryLockDataDir(data: DataDir): Promise<Server> {
   const server = createServer((socket) => socket.destroy());
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {

@@ -1,4 +1,4 @@
-import type { InstanceSpec } from "@dinp/core";
+import type { RunSpec } from "@dinp/core";
 import { markNames } from "./proc.js";
 
 /** Where an instance's own folders are. */
@@ -9,37 +9,45 @@ export interface InstancePlaces {
   readonly path: readonly string[];
 }
 
+/** What an environment is made for: an instance, or with `execId` a command; a one-off has no port. */
+export type EnvironmentSpec = RunSpec & { readonly port: number | null; readonly execId: string | null };
+
 /**
- * The environment of an instance, built from nothing: the app's variables, then the platform's, which win. `DINP_RELEASE` is the
+ * The environment of an instance or command, built from nothing: the app's variables, then the platform's, which win. `DINP_RELEASE` is the
  * release's id unless the spec says what it should be (its number).
  */
 export function buildEnvironment(
-  spec: InstanceSpec,
+  spec: EnvironmentSpec,
   clusterId: string,
   places: InstancePlaces,
 ): Readonly<Record<string, string>> {
+  const own: readonly string[] = Object.values(markNames);
+  const env = Object.fromEntries(Object.entries(spec.env).filter(([name]) => !own.includes(name)));
   return {
     LANG: "C.UTF-8",
     DINP_RELEASE: spec.releaseId,
-    ...spec.env,
+    ...env,
     PATH: places.path.join(":"),
     PWD: places.appDir,
     HOME: places.homeDir,
     TMPDIR: places.temporaryDir,
     DINP_APP: spec.appName,
-    [markNames.port]: String(spec.port),
+    DINP_MEMORY_MB: String(spec.memoryMb),
+    ...(spec.port === null ? {} : { [markNames.port]: String(spec.port) }),
+    ...(spec.execId === null ? {} : { [markNames.exec]: spec.execId }),
     [markNames.instance]: spec.instanceId,
     [markNames.cluster]: clusterId,
   };
 }
 
 /** What is wrong with the variables or the words of a command, as a sentence; null when they can be handed to a program. */
-export function findUnusable(spec: InstanceSpec): string | null {
+export function findUnusable(spec: Pick<RunSpec, "env" | "command">): string | null {
   for (const [name, value] of Object.entries(spec.env)) {
     if (name === "" || /[=\0]/.test(name))
       return `The environment variable ${JSON.stringify(name.slice(0, 80))} has no usable name.`;
     if (value.includes("\0")) return `The environment variable ${name} contains a NUL character.`;
   }
+  if ((spec.command[0] ?? "") === "") return "The command is empty.";
   if (spec.command.some((word) => word.includes("\0"))) return "The command contains a NUL character.";
   return null;
 }

@@ -1,4 +1,11 @@
 import type { ExitCause } from "@dinp/core";
+import {
+  exitMessage,
+  formatRunTime,
+  memoryMessage,
+  signalMessage,
+  stoppedMessage,
+} from "../runtime/exit-text.js";
 
 /** What is known of an instance's end. */
 export interface EndFacts {
@@ -17,40 +24,13 @@ export interface EndFacts {
 /** The cause of an end and one sentence about it. */
 export function explainEnd(facts: EndFacts): { readonly cause: ExitCause; readonly message: string } {
   const { code, signal } = facts;
-  if (facts.stopped) return { cause: "stopped", message: `The platform stopped it${stoppedHow(facts)}.` };
-  if (facts.outOfMemory)
-    return { cause: "memory", message: `It used more than its ${String(facts.memoryMb)} MB of memory.` };
-  const after = `after ${seconds(facts.ranMs)}`;
-  if (signal !== null)
-    return { cause: "exited", message: `It was ended ${after} by signal ${signal} (not by the platform).` };
-  if (code === null) {
-    const why = facts.adopted
-      ? "its exit code is not known, since it was started by an earlier run of the platform"
-      : "how is not known";
-    return { cause: "exited", message: `It ended ${after}; ${why}.` };
-  }
-  return { cause: "exited", message: `It exited with code ${String(code)} ${after}${meaningOf(code)}.` };
-}
-
-function stoppedHow({ code, signal }: EndFacts): string {
-  if (signal === "SIGKILL") return " by SIGKILL";
-  if (signal !== null || code === null) return "";
-  return code === 0 ? "" : ` (it exited with code ${String(code)})`;
-}
-
-function meaningOf(code: number): string {
-  if (code === 127)
-    return ": command not found. The program, or one that its script calls, is not in the app or on this node";
-  if (code === 126)
-    return ": the command cannot be executed. Check its permission to execute and its first line";
-  if (code > 128 && code < 160) return `, which is a shell's way to report signal ${String(code - 128)}`;
-  return code === 0 ? ". A web app is expected to go on running" : "";
-}
-
-function seconds(ms: number): string {
-  if (ms < 60_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 120) return `${String(minutes)} min`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${String(hours)} h` : `${String(Math.floor(hours / 24))} days`;
+  if (facts.stopped) return { cause: "stopped", message: stoppedMessage(facts) };
+  if (facts.outOfMemory) return { cause: "memory", message: memoryMessage(facts.memoryMb) };
+  if (signal !== null) return { cause: "exited", message: signalMessage(signal, facts.ranMs) };
+  if (code !== null)
+    return { cause: "exited", message: exitMessage(code, facts.ranMs, "the app or on this node") };
+  const why = facts.adopted
+    ? "its exit code is not known, since it was started by an earlier run of the platform"
+    : "how is not known";
+  return { cause: "exited", message: `It ended after ${formatRunTime(facts.ranMs)}; ${why}.` };
 }

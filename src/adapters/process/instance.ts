@@ -3,78 +3,29 @@ import type { ChildProcess } from "node:child_process";
 import {
   DinpError,
   messageOf,
-  type Clock,
-  type ImageRef,
   type InstanceExit,
   type InstanceStats,
-  type Logger,
   type RuntimeInstance,
 } from "@dinp/core";
-import type { MemoryCgroup } from "./cgroup.js";
 import { explainEnd } from "./exit-info.js";
+import type { InstanceContext, InstanceFacts, Leader } from "./instance-facts.js";
+import { InstanceProcesses, KILL_WAIT_MS } from "./instance-processes.js";
 import type { ChildEnd } from "./launcher.js";
-import type { OutputLog } from "./output-log.js";
-import {
-  membersOf,
-  readProcess,
-  readProportionalBytes,
-  signalGroup,
-  signalProcess,
-  type KernelUnits,
-  type ProcessEntry,
-  type ProcessTable,
-} from "./proc.js";
+import type { ProcessEntry } from "./proc.js";
 import { writeDurably } from "./records.js";
-
-/** What all instances of a runtime share. */
-export interface InstanceContext {
-  readonly clusterId: string;
-  readonly nodeAddress: string;
-  readonly clock: Clock;
-  readonly logger: Logger | undefined;
-  readonly table: ProcessTable;
-  readonly units: KernelUnits;
-  /** Aborts when the runtime closes: nothing is signalled or written after that. */
-  readonly closing: AbortSignal;
-  readonly onChange: (instanceId: string) => void;
-}
-
-/** What stays the same over an instance's life. */
-export interface InstanceFacts {
-  readonly instanceId: string;
-  readonly appId: string;
-  readonly releaseId: string;
-  readonly image: ImageRef | null;
-  readonly port: number;
-  /** The user of its processes; null when it has none of its own or its port is not known. */
-  readonly uid: number | null;
-  readonly memoryMb: number;
-  readonly startedAt: number;
-  readonly dir: string;
-  readonly log: OutputLog;
-  readonly cgroup: MemoryCgroup | null;
-}
-
-/** The first process of an instance, by an identity that no later process can have. */
-export interface Leader {
-  readonly pid: number;
-  readonly startTime: string;
-}
 
 export const LOG_TAIL_LINES = 20;
 export const LOG_TAIL_CHARACTERS = 500;
 /** An out-of-memory kill this long before the end is taken for its cause. */
 const OOM_WINDOW_MS = 2_000;
 const POLL_MS = 20;
-/** How long killed processes may take to be gone; the kernel may hold one in a system call. */
-const KILL_WAIT_MS = 10_000;
 const FOLLOWERS_WAIT_MS = 500;
 
 /** One instance: its processes from the start, or from their adoption, until none is left. */
 export class Instance {
   readonly facts: InstanceFacts;
   readonly #context: InstanceContext;
-  #leader: Leader | null = null;
+  readonly #processes: InstanceProcesses;
   #child: ChildProcess | null = null;
   #exit: InstanceExit | null;
   /** Set once the leader is gone; settles when no process is left. */
@@ -91,6 +42,7 @@ export class Instance {
   constructor(context: InstanceContext, facts: InstanceFacts, exit: InstanceExit | null) {
     this.#context = context;
     this.facts = facts;
+    this.#processes = new InstanceProcesses(context, facts);
     this.#exit = exit;
     this.#ended.promise.catch(() => undefined);
     if (exit !== null) this.#ended.resolve();
@@ -98,6 +50,11 @@ export class Instance {
 
   get running(): boolean {
     return this.#exit === null;
+  }
+
+  /** True from when it is asked to end, or its first process is gone. */
+  get ending(): boolean {
+    return !this.running || this.#killAt !== null || this.#ending !== null;
   }
 
   get adopted(): boolean {
@@ -120,7 +77,7 @@ export class Instance {
 
   /** Takes over a process: a child of this process, or with null one that is found by looking. */
   run(leader: Leader, child: ChildProcess | null): void {
-    this.#leader = leader;
+    this.#processes.lead(leader);
     this.#child = child;
     this.#oom.kills = this.facts.cgroup?.oomKills() ?? 0;
     if (child === null) return;
@@ -133,8 +90,8 @@ export class Instance {
 
   /** Looks after an adopted process. */
   poll(): void {
-    if (this.#ending !== null || this.#leader === null || this.#child !== null) return;
-    if (!this.#leaderAlive()) this.#leaderEnded({ code: null, signal: null });
+    if (this.#ending !== null || !this.#processes.led || this.#child !== null) return;
+    if (!this.#processes.leaderAlive()) this.#leaderEnded({ code: null, signal: null });
   }
 
   /** Notices kills of the kernel for memory. */
@@ -146,30 +103,17 @@ export class Instance {
 
   /** Ends the instance when its processes use more than their memory; for machines where the kernel does not. */
   sampleMemory(entries: readonly ProcessEntry[]): void {
-    if (this.#leader === null || this.#ending !== null || this.facts.cgroup !== null) return;
+    if (!this.#processes.led || this.#ending !== null || this.facts.cgroup !== null) return;
     const limit = this.facts.memoryMb * 1024 * 1024;
-    if (limit <= 0) return;
-    const members = this.#membersIn(entries);
-    if (sum(members, (member) => member.rssPages * this.#context.units.pageBytes) <= limit) return;
-    // Processes of one app share memory: judged by each one's share, not by what each one sees.
-    const bytesOf = (member: ProcessEntry): number =>
-      readProportionalBytes(member.pid) ?? member.rssPages * this.#context.units.pageBytes;
-    if (sum(members, bytesOf) <= limit || this.#killAt !== null) return;
+    if (limit <= 0 || !this.#processes.use(entries).isAbove(limit) || this.#killAt !== null) return;
     this.#killedForMemory = true;
-    this.#killLeader();
-    for (const member of members) signalProcess(member, "SIGKILL");
+    this.#processes.kill(entries);
   }
 
   async stats(): Promise<InstanceStats | null> {
     if (!this.running) return null;
-    const members = this.#membersIn(await this.#context.table.scan());
-    const { pageBytes, ticksPerSecond } = this.#context.units;
-    return {
-      instanceId: this.facts.instanceId,
-      memoryBytes: sum(members, (member) => readProportionalBytes(member.pid) ?? member.rssPages * pageBytes),
-      cpuMs: Math.round((sum(members, (member) => member.cpuTicks) * 1000) / ticksPerSecond),
-      processes: members.length,
-    };
+    const use = this.#processes.use(await this.#context.table.scan());
+    return { instanceId: this.facts.instanceId, ...use.stats() };
   }
 
   /**
@@ -179,12 +123,12 @@ export class Instance {
   stop(graceMs: number): Promise<void> {
     // What could not be ended when the first process was gone is tried again.
     if (!this.running) return this.#ended.promise.catch(() => this.sweep());
-    if (this.#leader !== null && this.#ending === null) {
+    if (this.#processes.led && this.#ending === null) {
       const killAt = this.#context.clock.monotonicMs() + graceMs;
       const first = this.#killAt === null;
       this.#killAt = Math.min(this.#killAt ?? Number.POSITIVE_INFINITY, killAt);
       if (first) this.#driving = this.#driveStop(graceMs).catch(this.#ended.reject);
-      else if (graceMs <= 0) this.#killLeader();
+      else if (graceMs <= 0) this.#processes.killLeader();
     } else if (this.#ending !== null && this.#killAt !== null) {
       this.#killAt = Math.min(this.#killAt, this.#context.clock.monotonicMs() + graceMs);
     }
@@ -193,8 +137,8 @@ export class Instance {
 
   /** Ends processes that carry the mark of an instance that has ended, and its cgroup. */
   async sweep(): Promise<void> {
-    await this.#endMembers();
-    await this.#removeCgroup();
+    await this.#endProcesses();
+    await this.#processes.removeCgroup();
   }
 
   /** Lines of the log; with `follow` until {@link endFollowers} or the signal. */
@@ -238,7 +182,7 @@ export class Instance {
 
   async #driveStop(graceMs: number): Promise<void> {
     const { clock, closing } = this.#context;
-    if (graceMs > 0) await this.#ask();
+    if (graceMs > 0) await this.#processes.ask();
     for (;;) {
       if (this.#ending !== null) return;
       this.poll();
@@ -249,8 +193,8 @@ export class Instance {
     const giveUpAt = clock.monotonicMs() + KILL_WAIT_MS;
     for (;;) {
       if (this.#isEnding()) return;
-      if (clock.monotonicMs() > giveUpAt) throw this.#unkillable();
-      this.#killLeader();
+      if (clock.monotonicMs() > giveUpAt) throw this.#processes.unkillable();
+      this.#processes.killLeader();
       this.poll();
       await clock.sleep(POLL_MS, { signal: closing });
     }
@@ -258,26 +202,6 @@ export class Instance {
 
   #isEnding(): boolean {
     return this.#ending !== null;
-  }
-
-  async #ask(): Promise<void> {
-    const leader = this.#leader;
-    if (leader === null || !this.#leaderAlive()) return;
-    signalGroup(leader.pid, "SIGTERM");
-    // A stopped process takes no other signal before this one.
-    signalGroup(leader.pid, "SIGCONT");
-    const others = this.#membersIn(await this.#context.table.scan());
-    for (const member of others) if (member.pgrp !== leader.pid) signalProcess(member, "SIGTERM");
-  }
-
-  #killLeader(): void {
-    const leader = this.#leader;
-    if (leader !== null && this.#leaderAlive()) signalGroup(leader.pid, "SIGKILL");
-  }
-
-  #leaderAlive(): boolean {
-    const now = this.#leader === null ? null : readProcess(this.#leader.pid);
-    return now !== null && now.alive && now.startTime === this.#leader?.startTime;
   }
 
   #leaderEnded(end: ChildEnd): void {
@@ -298,9 +222,9 @@ export class Instance {
     const at = this.#context.clock.now();
     const outOfMemory = this.#ranOutOfMemory(end);
     // The number cannot have been given to another group yet: the child was waited for in this very turn.
-    if (!stopped && this.#child !== null && this.#leader !== null) signalGroup(this.#leader.pid, "SIGKILL");
+    if (!stopped && this.#child !== null) this.#processes.killGroup();
     // While a stop's grace lasts, what the leader left behind may end in peace, and the instance still runs.
-    const swept = this.#endMembers();
+    const swept = this.#endProcesses();
     const sweptOrNot = swept.catch(() => undefined);
     if (stopped) await sweptOrNot;
     await this.#publish({
@@ -318,9 +242,13 @@ export class Instance {
       logTail: this.facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS),
     });
     await swept;
-    await this.#removeCgroup();
-    // From here on its number may be anyone's.
-    this.#leader = null;
+    await this.#processes.removeCgroup();
+    this.#processes.forgetLeader();
+  }
+
+  /** Ends all that is left; asks first only while a stop's grace lasts. */
+  #endProcesses(): Promise<void> {
+    return this.#processes.end(() => this.#context.clock.monotonicMs() >= (this.#killAt ?? 0));
   }
 
   async #publish(exit: InstanceExit): Promise<void> {
@@ -340,72 +268,11 @@ export class Instance {
     this.watchMemory();
     return this.#context.clock.monotonicMs() - this.#oom.at < OOM_WINDOW_MS;
   }
-
-  /** Ends all that is left; asks first only while a stop's grace lasts. */
-  async #endMembers(): Promise<void> {
-    const { clock, closing, table } = this.#context;
-    let giveUpAt: number | null = null;
-    for (;;) {
-      const members = this.#membersIn(await table.scan());
-      // The kernel's list knows what was born while the others were being read.
-      const none = members.length === 0 && this.facts.cgroup?.isEmpty() !== false;
-      if (none) return;
-      if (clock.monotonicMs() >= (this.#killAt ?? 0)) {
-        giveUpAt ??= clock.monotonicMs() + KILL_WAIT_MS;
-        if (clock.monotonicMs() > giveUpAt) throw this.#unkillable();
-        for (const member of members) signalProcess(member, "SIGKILL");
-        this.facts.cgroup?.killAll();
-      }
-      await clock.sleep(POLL_MS, { signal: closing });
-    }
-  }
-
-  #membersIn(entries: readonly ProcessEntry[]): readonly ProcessEntry[] {
-    const { clusterId } = this.#context;
-    const { instanceId, uid, cgroup } = this.facts;
-    return membersOf(
-      entries,
-      { clusterId, instanceId, uid },
-      this.#groupIn(entries),
-      new Set(cgroup?.pids()),
-    );
-  }
-
-  /**
-   * The number of the group, as long as it is certain to be this instance's: the kernel gives a number to no new process while
-   * a group of that number exists, so a process of that number with another start time shows that ours is gone.
-   */
-  #groupIn(entries: readonly ProcessEntry[]): number | null {
-    const leader = this.#leader;
-    if (leader === null) return null;
-    const holder = entries.find((entry) => entry.pid === leader.pid);
-    return holder === undefined || holder.startTime === leader.startTime ? leader.pid : null;
-  }
-
-  async #removeCgroup(): Promise<void> {
-    const { cgroup } = this.facts;
-    if (cgroup === null) return;
-    const { clock, closing } = this.#context;
-    // A process leaves its cgroup a moment after it is seen as gone; what stays is removed at the next open.
-    for (let tries = 0; !cgroup.tryRemove() && tries < 50; tries += 1)
-      await clock.sleep(POLL_MS, { signal: closing });
-  }
-
-  #unkillable(): DinpError {
-    return new DinpError("DINP_UNAVAILABLE", `Processes of instance ${this.facts.instanceId} do not end.`, {
-      retryable: true,
-      hint: "The kernel may hold them in a system call; look at the machine's disks and network file systems.",
-    });
-  }
 }
 
 /** Makes an instance's end durable. */
 export async function writeExit(dir: string, exit: InstanceExit): Promise<void> {
   await writeDurably(join(dir, "exit.json"), exit);
-}
-
-function sum<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((total, item) => total + value(item), 0);
 }
 
 interface Deferred {

@@ -8,8 +8,11 @@ export interface LaunchOptions {
   readonly cwd: string;
   /** User and group of the process; null for the platform's own. */
   readonly uid: number | null;
-  /** Takes standard output and standard error; the caller closes its own end. */
-  readonly outputFd: number;
+  /**
+   * A descriptor that takes standard output and standard error (the caller closes its own end; the input is empty), or
+   * `pipes` to this process, for the input too.
+   */
+  readonly output: number | "pipes";
   /** A `setpriv` that can set no-new-privs, or null. */
   readonly setpriv: string | null;
 }
@@ -41,7 +44,7 @@ const SETPRIV_CHECK_MS = 5_000;
  * `DINP_UNAVAILABLE` when the machine is out of processes, files or memory; other errors are those of the command.
  */
 export async function launch(options: LaunchOptions): Promise<Launched> {
-  const { uid, setpriv, outputFd, cwd } = options;
+  const { uid, setpriv, output, cwd } = options;
   const privileges = setpriv === null ? [] : [setpriv, "--no-new-privs", "--"];
   // A shell drops variables whose names it could not use itself; env(1) sets them again.
   const odd = Object.entries(options.env).filter(([name]) => !IDENTIFIER.test(name));
@@ -50,7 +53,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
     cwd,
     env: options.env,
     detached: true,
-    stdio: ["ignore", outputFd, outputFd, "pipe"],
+    stdio: output === "pipes" ? ["pipe", "pipe", "pipe", "pipe"] : ["ignore", output, output, "pipe"],
     ...(uid === null ? {} : { uid, gid: uid }),
   });
   const gate = child.stdio[3];

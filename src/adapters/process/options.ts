@@ -19,6 +19,8 @@ export interface ProcessRuntimeOptions {
   readonly uidBase?: number | null;
   /** Names that stand for programs of the platform, such as `dinp-static`, each with its argument vector. */
   readonly programs?: Readonly<Record<string, readonly string[]>>;
+  /** Programs that apps may ask for besides the well-known ones: `capacity` says which of all are there. */
+  readonly askedPrograms?: readonly string[];
   /** Absolute folders where programs are looked for; they make the apps' `PATH`. Default: the standard ones. */
   readonly searchPath?: readonly string[];
   /** `auto` uses the kernel's memory controller where it may be used, `sampled` never does. Default `auto`. */

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { open, rename, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "@dinp/core";
-import { LINE_BYTES_MAX, LineSplitter } from "./log-text.js";
+import { LINE_BYTES_MAX, LineSplitter } from "../runtime/log-text.js";
 
 /** How much an instance's log may grow to, and how much of it is kept then. */
 export interface OutputLogLimits {
@@ -135,7 +135,11 @@ export class OutputLog {
         if (lines <= 0) return { bytes: new Uint8Array(0), position };
         const older = await openIfThere(this.#older, "r");
         try {
-          return { bytes: await readLastLines([older, source], lines), position };
+          // Only up to the position: what is written meanwhile is read from there.
+          const present = { source, end: size };
+          const parts =
+            older === null ? [present] : [{ source: older, end: (await older.stat()).size }, present];
+          return { bytes: await readLastLines(parts, lines), position };
         } finally {
           await older?.close();
         }
@@ -205,19 +209,21 @@ async function readExactly(source: FileHandle, offset: number, length: number): 
   return buffer.subarray(0, bytesRead);
 }
 
-/** Reads the files as one, from its end backwards, until enough line feeds are in. */
-async function readLastLines(files: readonly (FileHandle | null)[], lines: number): Promise<Uint8Array> {
+/** Reads the files up to their ends as one, backwards, until enough line feeds are in. */
+async function readLastLines(
+  files: readonly { readonly source: FileHandle; readonly end: number }[],
+  lines: number,
+): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   const bytesMax = Math.min(TAIL_BYTES_MAX, lines * LINE_BYTES_MAX);
   let bytes = 0;
   let feeds = 0;
-  for (const file of [...files].reverse()) {
-    if (file === null) continue;
-    let end = (await file.stat()).size;
+  for (const { source, end: from } of [...files].reverse()) {
+    let end = from;
     while (end > 0 && feeds <= lines && bytes < bytesMax) {
       const length = Math.min(CHUNK_BYTES, end, bytesMax - bytes);
       end -= length;
-      const piece = await readExactly(file, end, length);
+      const piece = await readExactly(source, end, length);
       pieces.unshift(piece);
       bytes += piece.length;
       for (const byte of piece) if (byte === LINE_FEED) feeds += 1;

@@ -26,6 +26,8 @@ export interface ProcessMark {
   readonly clusterId: string;
   readonly instanceId: string;
   readonly port: number;
+  /** Of a command that was run beside an instance or as a one-off; null for an instance's own processes. */
+  readonly execId: string | null;
   /** Whose process it is: anyone may write anything into an environment. */
   readonly uid: number;
 }
@@ -35,6 +37,7 @@ export const markNames = Object.freeze({
   cluster: "DINP_CLUSTER",
   instance: "DINP_INSTANCE_ID",
   port: "PORT",
+  exec: "DINP_EXEC_ID",
 });
 
 /** What the kernel's numbers are counted in. */
@@ -108,7 +111,13 @@ export function readMark(pid: number): ProcessMark | null {
   const clusterId = environValue(text, markNames.cluster);
   const instanceId = environValue(text, markNames.instance);
   if (clusterId === null || instanceId === null) return null;
-  return { clusterId, instanceId, port: Number(environValue(text, markNames.port) ?? 0), uid };
+  return {
+    clusterId,
+    instanceId,
+    port: Number(environValue(text, markNames.port) ?? 0),
+    execId: environValue(text, markNames.exec),
+    uid,
+  };
 }
 
 function environValue(environ: string, name: string): string | null {
@@ -170,13 +179,21 @@ export class ProcessTable {
   }
 }
 
+/** Whose processes are meant: an instance's, or with `execId` those of one command. */
+export interface ProcessOwner {
+  readonly clusterId: string;
+  readonly instanceId: string;
+  readonly uid: number | null;
+  readonly execId?: string;
+}
+
 /**
- * The living processes of one instance: by mark, if its user's (null: anyone's), by membership in the leader's group or session (when `leaderPid` is given, and
+ * The living processes of one instance (or command): by mark, if its user's (null: anyone's), by membership in the leader's group or session (when `leaderPid` is given, and
  * only while it is certain that the number is still the leader's), by `extraPids`, and the descendants of all these.
  */
 export function membersOf(
   entries: readonly ProcessEntry[],
-  owner: { readonly clusterId: string; readonly instanceId: string; readonly uid: number | null },
+  owner: ProcessOwner,
   leaderPid: number | null,
   extraPids: ReadonlySet<number>,
 ): readonly ProcessEntry[] {
@@ -187,6 +204,7 @@ export function membersOf(
     (leaderPid !== null && (entry.pgrp === leaderPid || entry.session === leaderPid)) ||
     (entry.mark?.instanceId === owner.instanceId &&
       entry.mark.clusterId === owner.clusterId &&
+      (owner.execId === undefined || entry.mark.execId === owner.execId) &&
       (owner.uid === null || entry.mark.uid === owner.uid));
   for (let grown = -1; grown !== members.size;) {
     grown = members.size;

@@ -1,47 +1,37 @@
 import { setMaxListeners } from "node:events";
 import { readdir } from "node:fs/promises";
-import type { Server } from "node:net";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import {
   DinpError,
   isDinpError,
   messageOf,
+  type ExecEvent,
+  type ExecOptions,
   type ImageRef,
   type InstanceSpec,
   type InstanceStats,
   type LogLine,
   type RuntimeCapacity,
+  type RunSpec,
   type RuntimeInstance,
 } from "@dinp/core";
-import { openMemoryController } from "./cgroup.js";
-import { lockDataDir, openDataDir, type DataDir } from "./data-dir.js";
-import { ImageStore } from "./image-store.js";
-import type { Instance, InstanceContext } from "./instance.js";
-import { findSetpriv } from "./launcher.js";
-import { DEFAULT_UID_BASE, type ProcessRuntime, type ProcessRuntimeOptions } from "./options.js";
-import { OutputLog, TAIL_LINES_MAX } from "./output-log.js";
-import { ProcessTable, readBootId, readKernelUnits } from "./proc.js";
-import { Programs } from "./programs.js";
+import { endStrayExecutions, Executions, notRunning } from "./executions.js";
+import type { Instance } from "./instance.js";
+import { openMachine, unlock, type OpenedMachine } from "./opened-machine.js";
+import type { ProcessRuntime, ProcessRuntimeOptions } from "./options.js";
+import { TAIL_LINES_MAX } from "./output-log.js";
 import { removeInstanceFolder } from "./recovery.js";
 import { restoreInstances } from "./restore.js";
-import { assertSpec, startInstance, type StartContext } from "./start.js";
+import { assertSpec, startInstance } from "./start.js";
 import { keepUp, SAMPLE_MS } from "./upkeep.js";
-import { Gate, KeyedQueue, orAborted, throwIfAborted, Watcher } from "./waiting.js";
+import { closedError, noInstance, notPrepared } from "../runtime/errors.js";
+import { Gate, KeyedQueue, orAborted, throwIfAborted, Watcher } from "../runtime/waiting.js";
 
-const DEFAULT_SEARCH_PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-const DEFAULT_LOG_LIMITS = { maxBytes: 10 * 1024 * 1024, keepBytes: 5 * 1024 * 1024 };
 const CLUSTER_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const DEFAULT_TAIL = 100;
 /** Starts at the same time: each holds a few files and forks this process. */
 const STARTS_MAX = 8;
-
-/** What exists between `open` and `close`. */
-interface Opened extends StartContext {
-  readonly data: DataDir;
-  readonly lock: Server;
-  readonly images: ImageStore;
-}
 
 /**
  * Makes a runtime that runs instances as processes of this machine (Linux), each in a session of its own, with its output in a
@@ -65,8 +55,10 @@ class PlainProcessRuntime implements ProcessRuntime {
   readonly #starts = new Gate(STARTS_MAX);
   readonly #watchers = new Set<Watcher>();
   readonly #closing = new AbortController();
+  readonly #executions = new Executions(this.#closing.signal);
+  #runs = 0;
   #state: "new" | "opening" | "open" | "closed" = "new";
-  #opened: Opened | null = null;
+  #opened: OpenedMachine | null = null;
   #opening: Promise<void> = Promise.resolve();
   #upkeep: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
@@ -99,13 +91,19 @@ class PlainProcessRuntime implements ProcessRuntime {
         "DINP_UNAVAILABLE",
         `The process runtime needs Linux; this is ${process.platform}.`,
       );
-    const opened = await this.#prepare();
+    const opened = await openMachine(this.#options, {
+      closing: this.#closing.signal,
+      onChange: (instanceId) => {
+        this.#tell(instanceId);
+      },
+    });
     try {
+      await endStrayExecutions(opened, opened.data.runsDir);
       const restored = await restoreInstances(opened, opened.data.instancesDir);
       throwIfAborted(signal);
       for (const [instanceId, instance] of restored) this.#instances.set(instanceId, instance);
     } catch (error) {
-      await closeServer(opened.lock);
+      await unlock(opened);
       throw error;
     }
     this.#opened = opened;
@@ -217,8 +215,7 @@ class PlainProcessRuntime implements ProcessRuntime {
     if (!Number.isInteger(tail) || tail < 0)
       throw new TypeError(`tail must be a whole number, and it is ${String(tail)}.`);
     const instance = this.#instances.get(instanceId);
-    if (instance === undefined)
-      throw new DinpError("DINP_NOT_FOUND", `There is no instance ${instanceId} on this node.`);
+    if (instance === undefined) throw noInstance(instanceId);
     const lines = instance.follow({
       tail: Math.min(tail, TAIL_LINES_MAX),
       follow,
@@ -230,6 +227,34 @@ class PlainProcessRuntime implements ProcessRuntime {
   async stats(instanceId: string): Promise<InstanceStats | null> {
     this.#use();
     return (await this.#instances.get(instanceId)?.stats()) ?? null;
+  }
+
+  async *exec(instanceId: string, options: ExecOptions): AsyncGenerator<ExecEvent, void, undefined> {
+    const opened = this.#use();
+    const instance = this.#instances.get(instanceId);
+    if (instance === undefined) throw noInstance(instanceId);
+    const { image } = instance.facts;
+    if (!instance.running || image === null) throw notRunning(instanceId);
+    yield* this.#executions.exec(opened, instance, opened.images.appDir(image), options);
+  }
+
+  async *run(spec: RunSpec, options: ExecOptions): AsyncGenerator<ExecEvent, void, undefined> {
+    const opened = this.#use();
+    const { runsDir } = opened.data;
+    this.#runs += 1;
+    const key = `.run-${String(this.#runs)}`;
+    const release = (): void => {
+      this.#startingImages.delete(key);
+    };
+    // Held before it is asked for: a prune in between would take the image away.
+    this.#startingImages.set(key, spec.image);
+    try {
+      await this.#assertImage(opened, spec.image);
+      const places = { runsDir, appDir: opened.images.appDir(spec.image), release };
+      yield* this.#executions.run(opened, spec, places, options);
+    } finally {
+      release();
+    }
   }
 
   async pruneImages(keep: readonly ImageRef[]): Promise<void> {
@@ -254,73 +279,20 @@ class PlainProcessRuntime implements ProcessRuntime {
     // A start under way is brought to its end: its process is recorded or gone.
     await this.#starts.idle();
     this.#closing.abort();
+    await this.#executions.close();
     for (const watcher of [...this.#watchers]) watcher.end();
     await Promise.all([...this.#instances.values()].map((instance) => instance.detach()));
     await this.#upkeep;
     await this.#queue.allIdle();
     await this.#opened?.images.close();
     this.#opened?.cgroups?.close();
-    if (this.#opened !== null) await closeServer(this.#opened.lock);
+    if (this.#opened !== null) await unlock(this.#opened);
   }
 
-  async #prepare(): Promise<Opened> {
-    const { clock, logger, clusterId, unpack, nodeAddress = "127.0.0.1" } = this.#options;
-    const uidOf = this.#users();
-    const data = await openDataDir(this.#options.dataDir, clusterId, uidOf(0));
-    const lock = await lockDataDir(data);
-    try {
-      const bootId = readBootId();
-      const images = new ImageStore(data.imagesDir, unpack, bootId);
-      await images.open();
-      const programs = new Programs({
-        dir: data.programsDir,
-        searchPath: this.#options.searchPath ?? DEFAULT_SEARCH_PATH,
-        builtIn: this.#options.programs ?? {},
-        nodePath: process.execPath,
-      });
-      await programs.open(uidOf(0));
-      const controllerName = `dinp-${clusterId}-${data.shortId}`;
-      const cgroups = this.#options.memoryLimit === "sampled" ? null : openMemoryController(controllerName);
-      const instance: InstanceContext = {
-        clusterId,
-        nodeAddress,
-        clock,
-        logger,
-        table: new ProcessTable(),
-        units: readKernelUnits(),
-        closing: this.#closing.signal,
-        onChange: (instanceId) => {
-          this.#tell(instanceId);
-        },
-      };
-      const setpriv = await findSetpriv();
-      return { data, lock, images, programs, cgroups, instance, uidOf, bootId, setpriv, logIn: this.#logIn };
-    } catch (error) {
-      await closeServer(lock);
-      throw error;
-    }
-  }
-
-  #users(): (port: number) => number | null {
-    const base = this.#options.uidBase === undefined ? DEFAULT_UID_BASE : this.#options.uidBase;
-    const root = process.getuid?.() === 0;
-    return (port) => (root && base !== null ? base + port : null);
-  }
-
-  readonly #logIn = (dir: string): OutputLog =>
-    new OutputLog(dir, this.#options.logLimits ?? DEFAULT_LOG_LIMITS, this.#options.clock);
-
-  async #startNew(opened: Opened, spec: InstanceSpec): Promise<RuntimeInstance> {
+  async #startNew(opened: OpenedMachine, spec: InstanceSpec): Promise<RuntimeInstance> {
     this.#startingImages.set(spec.instanceId, spec.image);
     try {
-      if (!(await opened.images.has(spec.image)))
-        throw new DinpError(
-          "DINP_IMAGE_NOT_FOUND",
-          `Image ${spec.image.digest} is not prepared on this node.`,
-          {
-            hint: "Call prepareImage first.",
-          },
-        );
+      await this.#assertImage(opened, spec.image);
       const instance = await startInstance(opened, spec, {
         dir: join(opened.data.instancesDir, spec.instanceId),
         appDir: opened.images.appDir(spec.image),
@@ -333,11 +305,16 @@ class PlainProcessRuntime implements ProcessRuntime {
     }
   }
 
+  async #assertImage(opened: OpenedMachine, image: ImageRef): Promise<void> {
+    if (await opened.images.has(image)) return;
+    throw notPrepared(image);
+  }
+
   #tell(instanceId: string): void {
     for (const watcher of this.#watchers) watcher.push(instanceId);
   }
 
-  #use(): Opened {
+  #use(): OpenedMachine {
     if (this.#state === "closed") throw closedError();
     if (this.#state !== "open" || this.#opened === null)
       throw new TypeError("The runtime is not open; call open() first.");
@@ -357,16 +334,4 @@ class PlainProcessRuntime implements ProcessRuntime {
 function asUnavailable(what: string, error: unknown): unknown {
   if (isDinpError(error) || error instanceof TypeError) return error;
   return new DinpError("DINP_UNAVAILABLE", `${what}: ${messageOf(error)}`, { retryable: true, cause: error });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => {
-      resolve();
-    });
-  });
-}
-
-function closedError(): DinpError {
-  return new DinpError("DINP_CLOSED", "The runtime is closed.");
 }

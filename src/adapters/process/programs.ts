@@ -15,6 +15,8 @@ export interface ProgramsOptions {
   readonly searchPath: readonly string[];
   /** Programs of the platform: a name and the argument vector that it stands for. */
   readonly builtIn: Readonly<Record<string, readonly string[]>>;
+  /** Programs to be looked for besides the well-known ones. */
+  readonly asked: readonly string[];
   /** Node's own binary: `node` when the search path has none. */
   readonly nodePath: string;
 }
@@ -40,20 +42,27 @@ const SHEBANG_BYTES_MAX = 256;
 export class Programs {
   readonly #options: ProgramsOptions;
   #builtIn: Readonly<Record<string, readonly string[]>>;
+  /** The folders of the search path that are not closed to the apps' users. */
+  #openPath: readonly string[];
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
+    this.#openPath = options.searchPath;
     this.#builtIn = options.builtIn;
   }
 
-  /** The folders of the `PATH` of an app, in order. */
+  /**
+   * The folders of the `PATH` of an app, in order. One that is closed to the app's user is left out: it would make a shell
+   * say "permission denied" of every program that there is not.
+   */
   pathOf(appDir: string): readonly string[] {
-    return [join(appDir, "node_modules", ".bin"), ...this.#options.searchPath, this.#options.dir];
+    return [join(appDir, "node_modules", ".bin"), ...this.#openPath, this.#options.dir];
   }
 
   /** Puts what `uid` cannot reach (Node below a closed home folder) where it can. */
   async open(uid: number | null): Promise<void> {
-    const { dir, nodePath, builtIn } = this.#options;
+    const { dir, nodePath, builtIn, searchPath } = this.#options;
+    if (uid !== null) this.#openPath = await openFolders(searchPath, uid);
     const inDir = join(dir, "node");
     const node = (await accessObstacle(nodePath, EXECUTE, uid)) === null ? nodePath : inDir;
     // In the folder too, where scripts find it by the PATH when no other folder has one.
@@ -70,7 +79,7 @@ export class Programs {
 
   /** Well-known programs that the user can execute here. */
   async usable(uid: number | null): Promise<readonly string[]> {
-    const names = [...wellKnownPrograms, ...Object.keys(this.#builtIn)];
+    const names = [...wellKnownPrograms, ...this.#options.asked, ...Object.keys(this.#builtIn)];
     const usable: string[] = [];
     for (const name of new Set(names))
       if ((await this.resolve([name], this.#options.dir, uid)).found) usable.push(name);
@@ -83,9 +92,7 @@ export class Programs {
     if (name === "") return { found: false, message: "The command is empty." };
     const builtIn = Object.hasOwn(this.#builtIn, name) ? this.#builtIn[name] : undefined;
     if (builtIn !== undefined) return builtInResolution(name, builtIn, rest, uid);
-    const candidates = name.includes("/")
-      ? [inApp(name, appDir)]
-      : this.pathOf(appDir).map((folder) => join(folder, name));
+    const candidates = name.includes("/") ? [inApp(name, appDir)] : this.#placesOf(appDir, name);
     const obstacles: string[] = [];
     for (const candidate of candidates) {
       const obstacle = await this.#obstacle(candidate, appDir, uid);
@@ -97,6 +104,12 @@ export class Programs {
     return { found: false, message: `The program ${JSON.stringify(name)} was not found ${where}${why}.` };
   }
 
+  /** Where a program may be, closed folders included: what is in the way is told. */
+  #placesOf(appDir: string, name: string): readonly string[] {
+    const { searchPath, dir } = this.#options;
+    return [join(appDir, "node_modules", ".bin"), ...searchPath, dir].map((folder) => join(folder, name));
+  }
+
   /** Why the user cannot execute the file: null when nothing is in the way. */
   async #obstacle(file: string, appDir: string, uid: number | null): Promise<string | null> {
     const obstacle = await accessObstacle(file, EXECUTE, uid);
@@ -106,9 +119,7 @@ export class Programs {
     const [program = "", word = "", next = ""] = interpreter;
     const wanted = basename(program) === "env" ? (word === "-S" ? next : word) : program;
     if (wanted === "" || wanted.startsWith("-") || wanted.includes("=")) return null;
-    const places = wanted.includes("/")
-      ? [wanted]
-      : this.pathOf(appDir).map((folder) => join(folder, wanted));
+    const places = wanted.includes("/") ? [wanted] : this.#placesOf(appDir, wanted);
     for (const place of places) if ((await accessObstacle(place, EXECUTE, uid)) === null) return null;
     return `${file} needs the interpreter ${JSON.stringify(wanted)}, which is not there`;
   }
@@ -134,6 +145,12 @@ async function builtInResolution(
     return { found: false, message: `The program ${JSON.stringify(name)} cannot be used: ${why}.` };
   }
   return { found: true, argv: [...words, ...rest] };
+}
+
+/** Those that a user may pass through; what is not there now may come. */
+async function openFolders(folders: readonly string[], uid: number): Promise<readonly string[]> {
+  const closed = await Promise.all(folders.map((folder) => closedFolder(folder, uid).catch(() => null)));
+  return folders.filter((_, index) => closed[index] === null);
 }
 
 /** Images lay out their files below `/app`; here that folder lies elsewhere. */

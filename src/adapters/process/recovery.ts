@@ -3,7 +3,7 @@ import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { InstanceExit, InstanceSpec } from "@dinp/core";
 import { readProcess, type ProcessEntry } from "./proc.js";
-import type { Leader } from "./instance.js";
+import type { Leader } from "./instance-facts.js";
 import {
   DamagedRecordError,
   readExit,
@@ -76,6 +76,7 @@ export async function recoverInstance(
       entry.pid === entry.pgrp &&
       entry.mark?.instanceId === owner.instanceId &&
       entry.mark.clusterId === owner.clusterId &&
+      entry.mark.execId === null &&
       machine.isOwnUser(entry.pid, intent.value?.spec.port ?? process.value?.port ?? entry.mark.port),
   );
   const damaged = intent.damaged || process.damaged || exit.damaged;

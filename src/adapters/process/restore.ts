@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DinpError, messageOf } from "@dinp/core";
-import { Instance, LOG_TAIL_CHARACTERS, LOG_TAIL_LINES, writeExit, type InstanceFacts } from "./instance.js";
+import type { InstanceFacts } from "./instance-facts.js";
+import { Instance, LOG_TAIL_CHARACTERS, LOG_TAIL_LINES, writeExit } from "./instance.js";
 import type { ProcessEntry } from "./proc.js";
 import { listInstanceFolders, recoverInstance, removeInstanceFolder, type Recovered } from "./recovery.js";
 import { recordProcess, type StartContext } from "./start.js";

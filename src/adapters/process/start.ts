@@ -10,7 +10,8 @@ import {
 } from "@dinp/core";
 import type { MemoryCgroup, MemoryController } from "./cgroup.js";
 import { buildEnvironment, findUnusable } from "./environment.js";
-import { Instance, writeExit, type InstanceContext, type InstanceFacts } from "./instance.js";
+import type { InstanceContext, InstanceFacts } from "./instance-facts.js";
+import { Instance, writeExit } from "./instance.js";
 import { launch, type Launched } from "./launcher.js";
 import type { OutputLog } from "./output-log.js";
 import { readProcess } from "./proc.js";
@@ -84,7 +85,7 @@ export async function startInstance(
       const program = await context.programs.resolve(spec.command, appDir, uid);
       if (!program.found) return await failed(context, factsWith(null), program.message);
       cgroup = context.cgroups?.create(spec.instanceId, spec.memoryMb) ?? null;
-      const env = buildEnvironment(spec, context.instance.clusterId, {
+      const env = buildEnvironment({ ...spec, execId: null }, context.instance.clusterId, {
         appDir,
         homeDir: join(dir, "home"),
         temporaryDir: join(dir, "tmp"),
@@ -96,7 +97,7 @@ export async function startInstance(
         env,
         cwd: appDir,
         uid,
-        outputFd: output.fd,
+        output: output.fd,
         setpriv,
       }).catch((error: unknown) => {
         if (isDinpError(error)) throw error;
@@ -185,13 +186,18 @@ async function writeIntent(dir: string, intent: IntentRecord): Promise<void> {
 
 /** The instance's own folders and its open log. The app's user may open the log anew (`/dev/stdout`) but not replace it. */
 async function makePlaces(dir: string, uid: number | null): Promise<FileHandle> {
+  await makeOwnFolders(dir, uid);
+  const output = await open(join(dir, "output.log"), "a", 0o600);
+  if (uid !== null) await output.chown(uid, uid);
+  return output;
+}
+
+/** `home` and `tmp`, empty and the user's own. */
+export async function makeOwnFolders(dir: string, uid: number | null): Promise<void> {
   for (const name of ["home", "tmp"]) {
     const path = join(dir, name);
     await rm(path, { recursive: true, force: true });
     await mkdir(path, { mode: 0o700 });
     if (uid !== null) await chown(path, uid, uid);
   }
-  const output = await open(join(dir, "output.log"), "a", 0o600);
-  if (uid !== null) await output.chown(uid, uid);
-  return output;
 }

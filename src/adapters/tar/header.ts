@@ -1,5 +1,9 @@
+import { Buffer } from "node:buffer";
+
 const BLOCK = 512;
 const OCTAL_SIZE_MAX = 0o77777777777;
+/** So many octal digits are a 32-bit integer, which is counted with faster. */
+const INTEGER_DIGITS = 10;
 const ASCII = /^[\x20-\x7e]*$/;
 
 /** What a tar header says of one entry; times and owners are always 0. */
@@ -21,7 +25,6 @@ const TYPE_FLAGS: Readonly<Record<TarHeader["type"], string>> = {
 
 /** The header blocks of an entry: POSIX ustar, preceded by a PAX extended header where ustar has no room (POSIX.1-2017, pax). */
 export function encodeTarHeader(header: TarHeader): Uint8Array {
-  const encoder = new TextEncoder();
   const linkTarget = header.linkTarget ?? "";
   const split = splitPath(header.path);
   const records: string[] = [];
@@ -31,7 +34,8 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
 
   const name = split ?? { prefix: "", name: "PaxEntry" };
   const main = block({
-    ...name,
+    prefix: name.prefix,
+    name: name.name,
     mode: header.mode,
     size: Math.min(header.size, OCTAL_SIZE_MAX),
     flag: TYPE_FLAGS[header.type],
@@ -39,7 +43,7 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
   });
   if (records.length === 0) return main;
 
-  const extended = encoder.encode(records.join(""));
+  const extended = new TextEncoder().encode(records.join(""));
   const first = block({
     prefix: "",
     name: "PaxHeader",
@@ -83,6 +87,17 @@ function paxRecord(key: string, value: string): string {
   return String(length) + rest;
 }
 
+/** What all headers have in common: owners, times and devices of 0, and the format's name. */
+const commonBlock = ((): { readonly bytes: Uint8Array; readonly sum: number } => {
+  const bytes = new Uint8Array(BLOCK);
+  for (const offset of [108, 116, 329, 337]) putOctal(bytes, 0, offset, 7);
+  putOctal(bytes, 0, 136, 11);
+  put(bytes, "        ", 148);
+  put(bytes, "ustar", 257);
+  put(bytes, "00", 263);
+  return { bytes, sum: bytes.reduce((total, byte) => total + byte, 0) };
+})();
+
 interface BlockFields {
   readonly prefix: string;
   readonly name: string;
@@ -93,26 +108,47 @@ interface BlockFields {
 }
 
 function block(fields: BlockFields): Uint8Array {
-  const bytes = new Uint8Array(BLOCK);
-  const put = (text: string, offset: number): void => {
-    for (let i = 0; i < text.length; i += 1) bytes[offset + i] = text.charCodeAt(i);
-  };
-  const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, "0");
-  put(fields.name, 0);
-  put(octal(fields.mode & 0o7777, 7), 100);
-  put(octal(0, 7), 108);
-  put(octal(0, 7), 116);
-  put(octal(fields.size, 11), 124);
-  put(octal(0, 11), 136);
-  put("        ", 148);
-  put(fields.flag, 156);
-  put(fields.linkTarget, 157);
-  put("ustar", 257);
-  put("00", 263);
-  put(octal(0, 7), 329);
-  put(octal(0, 7), 337);
-  put(fields.prefix, 345);
-  const sum = bytes.reduce((total, byte) => total + byte, 0);
-  put(`${octal(sum, 6)}\0 `, 148);
+  const bytes = Buffer.allocUnsafe(BLOCK);
+  bytes.set(commonBlock.bytes);
+  const sum =
+    commonBlock.sum +
+    put(bytes, fields.name, 0) +
+    putOctal(bytes, fields.mode & 0o7777, 100, 7) +
+    putOctal(bytes, fields.size, 124, 11) +
+    put(bytes, fields.flag, 156) +
+    put(bytes, fields.linkTarget, 157) +
+    put(bytes, fields.prefix, 345);
+  putOctal(bytes, sum, 148, 6);
+  put(bytes, "\0 ", 154);
   return bytes;
+}
+
+/** Writes the text where nothing is yet; gives the sum of its bytes. */
+function put(bytes: Uint8Array, text: string, offset: number): number {
+  let sum = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const byte = text.charCodeAt(i);
+    bytes[offset + i] = byte;
+    sum += byte;
+  }
+  return sum;
+}
+
+/** Writes the value's last octal digits; gives the sum of their bytes. */
+function putOctal(bytes: Uint8Array, value: number, offset: number, digits: number): number {
+  if (digits > INTEGER_DIGITS) {
+    const high = Math.floor(value / 8 ** INTEGER_DIGITS);
+    const headDigits = digits - INTEGER_DIGITS;
+    return (
+      putOctal(bytes, high, offset, headDigits) +
+      putOctal(bytes, value - high * 8 ** INTEGER_DIGITS, offset + headDigits, INTEGER_DIGITS)
+    );
+  }
+  let sum = 0;
+  for (let i = digits - 1, rest = value | 0; i >= 0; i -= 1, rest >>>= 3) {
+    const byte = 0x30 + (rest & 7);
+    bytes[offset + i] = byte;
+    sum += byte;
+  }
+  return sum;
 }

@@ -1,10 +1,13 @@
+import { Buffer } from "node:buffer";
 import { DinpError, type ArchiveEntry } from "@dinp/core";
 import { encodeTarHeader, paddingOf } from "./header.js";
 
-const CHUNK_BYTES = 64 * 1024;
-const END_OF_ARCHIVE = new Uint8Array(1024);
+const CHUNK_BYTES = 256 * 1024;
+/** Larger pieces of content are passed on as they are. */
+const COPIED_BYTES_MAX = 64 * 1024;
+const END_BYTES = 1024;
 
-/** A tar of the entries, in their order, pulled by its reader: one entry is open at a time, at most 64 KiB are held. */
+/** A tar of the entries, in their order, pulled by its reader: one entry is open at a time, at most 256 KiB are held. */
 export async function* writeTar(
   entries: AsyncIterable<ArchiveEntry> | Iterable<ArchiveEntry>,
   signal: AbortSignal | undefined,
@@ -12,44 +15,77 @@ export async function* writeTar(
   const chunks = new ChunkBuffer();
   for await (const entry of entries) {
     throwIfAborted(signal);
-    yield* chunks.add(headerOf(entry));
+    if (chunks.hasFull) yield* chunks.takeFull();
+    chunks.add(headerOf(entry));
     if (entry.type !== "file") continue;
     let size = 0;
     for await (const piece of entry.content) {
       throwIfAborted(signal);
       size += piece.length;
       if (size > entry.size) throw wrongSize(entry, size);
-      yield* chunks.add(piece);
+      chunks.add(piece);
+      if (chunks.hasFull) yield* chunks.takeFull();
     }
     if (size !== entry.size) throw wrongSize(entry, size);
-    yield* chunks.add(END_OF_ARCHIVE.subarray(0, paddingOf(size)));
+    chunks.pad(paddingOf(size));
   }
-  yield* chunks.add(END_OF_ARCHIVE);
-  yield* chunks.flush();
+  chunks.pad(END_BYTES);
+  chunks.flush();
+  yield* chunks.takeFull();
 }
 
-/** Gathers small pieces, so that an archive of many small files is not as many small writes. */
+/**
+ * Gathers small pieces, so that an archive of many small files is not as many small writes. Bytes that were given out are
+ * never written to again.
+ */
 class ChunkBuffer {
-  #bytes = new Uint8Array(CHUNK_BYTES);
-  #length = 0;
+  #slab = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  #start = 0;
+  #end = 0;
+  #full: Uint8Array[] = [];
 
-  *add(piece: Uint8Array): Generator<Uint8Array, void, undefined> {
-    if (this.#length + piece.length > CHUNK_BYTES) yield* this.flush();
-    if (piece.length > CHUNK_BYTES / 2) {
-      yield* this.flush();
-      yield piece;
-      return;
-    }
-    this.#bytes.set(piece, this.#length);
-    this.#length += piece.length;
+  get hasFull(): boolean {
+    return this.#full.length > 0;
   }
 
-  *flush(): Generator<Uint8Array, void, undefined> {
-    if (this.#length === 0) return;
-    const full = this.#bytes.subarray(0, this.#length);
-    this.#bytes = new Uint8Array(CHUNK_BYTES);
-    this.#length = 0;
-    yield full;
+  /** The chunks that are done, in their order, which are its caller's from now on. */
+  takeFull(): readonly Uint8Array[] {
+    const full = this.#full;
+    this.#full = [];
+    return full;
+  }
+
+  add(piece: Uint8Array): void {
+    if (piece.length >= COPIED_BYTES_MAX) {
+      this.flush();
+      this.#full.push(piece);
+      return;
+    }
+    this.#makeRoom(piece.length);
+    this.#slab.set(piece, this.#end);
+    this.#end += piece.length;
+  }
+
+  /** Adds zeros, fewer than a chunk has bytes. */
+  pad(count: number): void {
+    if (count === 0) return;
+    this.#makeRoom(count);
+    this.#slab.fill(0, this.#end, this.#end + count);
+    this.#end += count;
+  }
+
+  flush(): void {
+    if (this.#end === this.#start) return;
+    this.#full.push(this.#slab.subarray(this.#start, this.#end));
+    this.#start = this.#end;
+  }
+
+  #makeRoom(count: number): void {
+    if (this.#end + count <= CHUNK_BYTES) return;
+    this.flush();
+    this.#slab = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#start = 0;
+    this.#end = 0;
   }
 }
 

@@ -1,51 +1,65 @@
 import {
-  Agent,
+  type AllowedUploadPlace,
+  combineArchives,
+  createBaseSource,
   createBuilder,
-  createPlatform,
-  createRouteFollower,
-  defaultPlanPolicy,
+  createImages,
   DinpError,
-  InstancePorts,
-  isDinpError,
   type Logger,
   newId,
   type Platform,
-  readImage,
-  Server,
+  startPlatform,
   type StateStore,
+  type Template,
 } from "@dinp/core";
-import { createHttpProber } from "@dinp/core/http";
+import type { LayerCompression, RuntimeKind, UpBuilderOptions, UpRegistryOptions } from "@dinp/core/cli";
+import { createGzipCompressor } from "@dinp/core/gzip";
 import { createHttpApi } from "@dinp/core/http-api";
-import { loadHttpProxyForwarder } from "@dinp/core/http-proxy";
-import { createHttpRouter } from "@dinp/core/http-router";
 import { createInProcessControlLink } from "@dinp/core/in-process";
 import { createMemoryRouteTable } from "@dinp/core/memory";
-import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
 import { createPgliteStateStore } from "@dinp/core/pglite";
-import { createImageUnpacker, createListenerGuard, createProcessRuntime } from "@dinp/core/process";
 import {
   createFileLocalState,
+  createFileSecretBox,
   createNodeHasher,
   createSystemClock,
   createSystemRandom,
   isPortFree,
 } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
+import { createUploadFetcher } from "@dinp/core/url-fetch";
 import { parseYaml } from "@dinp/core/yaml";
+import { createSingleFileReader, createZipReader } from "@dinp/core/zip";
+import { createRequestRouter, urlOf, type HostPort } from "../router/request-router.js";
+import { openBuildSteps } from "./build-steps.js";
 import { prepareDataFolder } from "./data-folder.js";
-
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
+import { createRegistryConnector } from "./other-registries.js";
+import { createBasesOnDemand } from "./bases-on-demand.js";
+import { createNodeRuntime, imagePlatform, openNodeRuntime } from "./node-runtime.js";
+import { openImageRegistry } from "./registry.js";
+import type { RegistryAccess } from "./registry-access.js";
+import { settle, settleRuntime } from "./settle.js";
+import { watchStore } from "./store-watch.js";
 
 export interface EmbeddedOptions {
   readonly dataFolder: string;
   readonly api: HostPort;
   readonly router: HostPort;
   readonly appsDomain: string;
+  readonly layerCompression: LayerCompression;
+  /** Null: what the first start chose. */
+  readonly runtime: RuntimeKind | null;
+  readonly dockerSocket: string;
+  readonly registry: UpRegistryOptions;
+  readonly registryAccess: RegistryAccess;
   readonly version: string;
   readonly logger: Logger;
+  /** What apps can be made of. */
+  readonly templates: readonly Template[];
+  /** Places that uploads may be fetched from besides the public internet. */
+  readonly allowUploadFrom: readonly AllowedUploadPlace[];
+  /** Where builds run what apps want installed; null: nowhere. */
+  readonly buildSteps: UpBuilderOptions | null;
   /** The program that serves static sites: one file without imports. */
   readonly staticServer: string;
 }
@@ -56,14 +70,16 @@ export interface Embedded {
   readonly store: StateStore;
   readonly apiUrl: string;
   readonly routerUrl: string;
+  /** Where the images are; null: in the data folder. */
+  readonly registryUrl: string | null;
   /** Resolves when the platform has ended; rejects with what ended it unasked. */
   readonly ended: Promise<void>;
-  /** Ends everything in order: router, API, loops, instances, store. Idempotent. */
-  stop(): Promise<void>;
+  /** Ends everything in order: router, API, loops, instances (unless they are to go on for the next start), store. Idempotent. */
+  stop(options?: { readonly leaveInstances?: boolean }): Promise<void>;
 }
 
+/** Of the node, the server and the router. */
 const NODE_ID = "local";
-const ROUTER_ID = "local";
 const INSTANCE_PORTS = { first: 20_000, last: 29_999 };
 const STOP_GRACE_MS = 5_000;
 const ROUTER_DRAIN_MS = 3_000;
@@ -89,113 +105,113 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
   const store = createPgliteStateStore({ dataDir: folder.store });
   undo.push(() => store.close());
   await store.open();
-  const clusterId = await settle(store, "cluster-id", newId(random, "dinp"));
-  await settleRuntime(store);
-  await settleRouter(store, clock.now());
-
-  const registry = createOciLayoutRegistry({ dir: folder.registry });
-  const archive = createTarArchive();
-  const runtime = createProcessRuntime({
-    dataDir: folder.node,
-    clusterId,
-    nodeAddress: "127.0.0.1",
-    unpack: createImageUnpacker({ registry, archive, readImage }),
-    searchPath: searchPathOf(process.env["PATH"] ?? ""),
-    programs: { "dinp-static": [process.execPath, options.staticServer] },
-    clock,
+  const images = await openImageRegistry({
+    ...{ store, folder, clock, random, logger },
+    wanted: options.registry,
+    access: options.registryAccess,
   });
+  undo.push(() => images.close());
+  const { registry } = images;
+  const clusterId = await settle(store, "cluster-id", newId(random, "dinp"));
+  const kind = await settleRuntime(store, options.runtime);
+
+  const archive = combineArchives(createTarArchive(), {
+    zip: createZipReader({ dir: folder.uploads }),
+    file: createSingleFileReader({ dir: folder.uploads }),
+  });
+  const node = await createNodeRuntime({
+    ...{ kind, clusterId, folder, registry, archive, clock, logger },
+    dockerSocket: options.dockerSocket,
+    templates: options.templates,
+    staticServer: options.staticServer,
+  });
+  const { runtime } = node;
   undo.push(() => runtime.close());
-  await runtime.open();
-  undo.push(() => runtime.stopAll({ graceMs: STOP_GRACE_MS }));
+  await openNodeRuntime(node, { kind, dockerSocket: options.dockerSocket });
+  let leavesInstances = false;
+  undo.push(async () => {
+    if (!leavesInstances) await node.stopAll({ graceMs: STOP_GRACE_MS });
+  });
 
   const table = createMemoryRouteTable({ random });
   undo.push(() => table.close());
-  const link = createInProcessControlLink();
-  const builder = createBuilder({ registry, archive, hasher, clock, parseYaml });
+  const build = await openBuildSteps({
+    ...{ clusterId, registry, logger },
+    wanted: options.buildSteps,
+    dockerSocket: options.dockerSocket,
+  });
+  undo.push(async () => build?.close());
+  const builder = createBuilder({
+    ...(build === null ? {} : { steps: build.steps }),
+    platform: imagePlatform,
+    bases:
+      kind === "docker"
+        ? createBasesOnDemand({
+            store,
+            logger,
+            platform: () => engines.platform,
+            staticServer: options.staticServer,
+          })
+        : createBaseSource(store),
+    registry,
+    archive,
+    hasher,
+    clock,
+    parseYaml,
+    templates: options.templates,
+    ...(options.layerCompression === "gzip" ? { compressor: createGzipCompressor() } : {}),
+  });
   let routerUrl = urlOf(options.router);
-  const platform = createPlatform({
+  const engines = await startPlatform({
     store,
+    runtime,
+    table,
+    link: createInProcessControlLink(),
+    prober: node.prober,
+    builder,
+    images: createImages({ registry, archive, platform: imagePlatform }),
+    registries: createRegistryConnector({ clock, random }),
+    secrets: createFileSecretBox({ keyFile: folder.secretsKey }),
+    uploads: createUploadFetcher({ allow: options.allowUploadFrom }),
+    state: createFileLocalState({ dir: folder.agent }),
     clock,
     random,
     hasher,
-    builder,
     logger,
-    logs: { logs: (request) => server.logs({ nodeId: NODE_ID, ...request }) },
-    info: () => ({ version, clusterId, appsDomain, routerUrl }),
-  });
-  const server = new Server({
-    store,
-    table,
-    link,
-    clock,
-    random,
-    logger,
-    policy: defaultPlanPolicy,
+    ports: { range: INSTANCE_PORTS, isFree: (port) => isPortFree(port) },
     appsDomain,
-    holder: NODE_ID,
-    tidy: (tidyOptions) => platform.tidy(tidyOptions),
+    routerUrl: () => routerUrl,
+    clusterId,
+    version,
+    id: NODE_ID,
   });
-  const agentState = createFileLocalState({ dir: folder.agent });
-  const agent = new Agent({
-    nodeId: NODE_ID,
-    address: "127.0.0.1",
-    runtime,
-    prober: createListenerGuard(createHttpProber()),
-    link,
-    ports: new InstancePorts({
-      range: INSTANCE_PORTS,
-      state: agentState,
-      random,
-      isFree: (port) => isPortFree(port),
-    }),
-    state: agentState,
-    clock,
-    random,
-    logger,
-  });
-  const follower = createRouteFollower({ table, routerId: ROUTER_ID, clock, logger });
-
-  const loops = new AbortController();
-  const running = runLoops(
-    [server.run(loops.signal), agent.run(loops.signal), follower.run(loops.signal)],
-    loops,
-  );
+  const { platform, follower } = engines;
+  undo.push(engines.stop);
+  const watching = new AbortController();
+  const ended = Promise.race([engines.ended, watchStore(store, clock, watching.signal)]);
   // Whoever asks for the end hears of a failure; before anyone asks it must not end the process.
-  running.catch(() => undefined);
-  undo.push(async () => {
-    loops.abort();
-    await running.catch(() => undefined);
+  ended.catch(() => undefined);
+  undo.push(() => {
+    watching.abort();
+    return Promise.resolve();
   });
-  await follower.whenReady(loops.signal);
-
   const api = createHttpApi({ platform, listen: options.api, logger });
   undo.push(() => api.close());
-  const forwarder = await loadHttpProxyForwarder();
-  const router = createHttpRouter({
-    listen: options.router,
-    routerId: ROUTER_ID,
+  const router = await createRequestRouter({
     follower,
-    forwarder,
+    routerId: NODE_ID,
+    listen: options.router,
     clock,
     logger,
   });
-  undo.push(async () => {
-    await router.close({ drainMs: ROUTER_DRAIN_MS });
-    await forwarder.close();
-  });
+  undo.push(() => router.close({ drainMs: ROUTER_DRAIN_MS }));
   routerUrl = urlOf(await router.start());
   const apiUrl = await api.start();
-  return { platform, store, apiUrl, routerUrl, ended: running, stop: () => undo.run(logger) };
-}
-
-/** Ends all loops when one ends unasked. */
-async function runLoops(loops: readonly Promise<void>[], control: AbortController): Promise<void> {
-  try {
-    await Promise.all(loops);
-  } finally {
-    control.abort();
-    await Promise.allSettled(loops);
-  }
+  const stop: Embedded["stop"] = ({ leaveInstances = false } = {}) => {
+    leavesInstances = leaveInstances;
+    return undo.run(logger);
+  };
+  return { platform, store, apiUrl, routerUrl, registryUrl: images.url, ended, stop };
 }
 
 /** Steps back, in reverse order; each runs once, and one that fails does not keep the others from running. */
@@ -223,32 +239,6 @@ class Undo {
   }
 }
 
-async function settle(store: StateStore, key: string, value: string): Promise<string> {
-  const known = await store.get("setting", key);
-  if (known !== null) return known.value.value;
-  await store.commit([{ op: "put", kind: "setting", value: { key, value }, ifRevision: "absent" }]);
-  return value;
-}
-
-/** The runtime is chosen at the first start and never switches by itself. */
-async function settleRuntime(store: StateStore): Promise<void> {
-  const runtime = await settle(store, "runtime", "process");
-  if (runtime === "process") return;
-  throw new DinpError(
-    "DINP_INVALID",
-    `This data folder was made with the runtime ${runtime}, which is not here.`,
-  );
-}
-
-async function settleRouter(store: StateStore, now: number): Promise<void> {
-  const router = { id: ROUTER_ID, address: "in this process", registeredAt: now };
-  try {
-    await store.commit([{ op: "put", kind: "router", value: router, ifRevision: "absent" }]);
-  } catch (error) {
-    if (!isDinpError(error, "DINP_CONFLICT")) throw error;
-  }
-}
-
 /** Before anything is opened: the commonest mistake is a second platform on the same ports. */
 async function assertFree(name: string, flag: string, at: HostPort): Promise<void> {
   if (at.port === 0 || (await isPortFree(at.port, at.host))) return;
@@ -259,14 +249,4 @@ async function assertFree(name: string, flag: string, at: HostPort): Promise<voi
       hint: `Is a platform already running? Else choose another with ${flag} HOST:PORT.`,
     },
   );
-}
-
-function urlOf(at: HostPort): string {
-  const host = at.host === "0.0.0.0" || at.host === "::" ? "127.0.0.1" : at.host;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${String(at.port)}`;
-}
-
-/** Where interpreters are looked for: this process's own path, without what npm puts before it for its scripts. */
-function searchPathOf(path: string): readonly string[] {
-  return path.split(":").filter((folder) => folder.startsWith("/") && !folder.includes("/node_modules/"));
 }

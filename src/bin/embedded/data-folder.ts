@@ -1,7 +1,7 @@
-import { chmod, mkdir, realpath, stat } from "node:fs/promises";
-import { homedir } from "node:os";
+import { chmod, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DinpError, messageOf } from "@dinp/core";
+import { makeFolder } from "@dinp/core/cli";
 
 /** Where a platform keeps all that it must not lose, and what its instances run from. */
 export interface DataFolder {
@@ -10,38 +10,36 @@ export interface DataFolder {
   readonly store: string;
   /** Images. */
   readonly registry: string;
+  /** Uploads while they are read, in files without names: nothing is ever seen in it. */
+  readonly uploads: string;
+  /** The file of the key that stored secrets are sealed with. */
+  readonly secretsKey: string;
   /** The agent's few values. */
   readonly agent: string;
   /** Unpacked images and instances: instances of other users must be able to pass through. */
   readonly node: string;
 }
 
-/** `/var/lib/dinp` for root, `$XDG_DATA_HOME/dinp` or `~/.local/share/dinp` for others. */
-export function defaultDataFolder(env: Readonly<Record<string, string | undefined>>): string {
-  if (isRoot()) return "/var/lib/dinp";
-  const configured = env["XDG_DATA_HOME"] ?? "";
-  return join(configured === "" ? join(homedir(), ".local", "share") : configured, "dinp");
-}
-
-/** Makes the folders with their modes. `DINP_INVALID` when instances could not get at their files. */
+/** Makes the folders with their modes. */
 export async function prepareDataFolder(path: string): Promise<DataFolder> {
   const root = resolve(path);
   try {
-    await mkdir(root, { recursive: true });
+    await makeFolder(root);
     const folder: DataFolder = {
       root,
       store: join(root, "store"),
       registry: join(root, "registry"),
+      uploads: join(root, "uploads"),
+      secretsKey: join(root, "secrets.key"),
       agent: join(root, "agent"),
       node: join(root, "node"),
     };
     await chmod(root, 0o711);
-    for (const secret of [folder.store, folder.registry, folder.agent]) {
-      await mkdir(secret, { recursive: true, mode: 0o700 });
+    for (const secret of [folder.store, folder.registry, folder.uploads, folder.agent]) {
+      await makeFolder(secret, 0o700);
       await chmod(secret, 0o700);
     }
-    await mkdir(folder.node, { recursive: true, mode: 0o711 });
-    if (isRoot()) await assertPassable(root);
+    await makeFolder(folder.node, 0o711);
     return folder;
   } catch (error) {
     if (error instanceof DinpError) throw error;
@@ -52,12 +50,12 @@ export async function prepareDataFolder(path: string): Promise<DataFolder> {
   }
 }
 
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
-}
-
-/** Run by root, instances have users of their own: each folder on the way must let others pass. */
-async function assertPassable(root: string): Promise<void> {
+/**
+ * Run by root, plain processes have users of their own: each folder on the way must let others pass. `DINP_INVALID` names one
+ * that does not.
+ */
+export async function assertPassable({ root }: Pick<DataFolder, "root">): Promise<void> {
+  if (process.getuid?.() !== 0) return;
   for (let folder = await realpath(root); ; folder = dirname(folder)) {
     const { mode } = await stat(folder);
     if ((mode & 0o001) === 0) {

@@ -1,8 +1,9 @@
-import { isDinpError } from "@dinp/core";
-import type { UpOptions } from "@dinp/core/cli";
+import { isDinpError, messageOf } from "@dinp/core";
+import { defaultDataFolder, type UpOptions } from "@dinp/core/cli";
 import { createPinoLogger } from "@dinp/core/system";
 import { type Embedded, startEmbedded } from "./compose.js";
-import { defaultDataFolder } from "./data-folder.js";
+import { readRegistryAccess } from "./registry-access.js";
+import { readTemplates } from "./templates.js";
 import { ensureLogin, type Login } from "./login.js";
 
 /** What `dinp up` needs from its process. */
@@ -24,6 +25,14 @@ export async function up(options: UpOptions, context: UpContext): Promise<number
       api: options.api,
       router: options.router,
       appsDomain: options.appsDomain,
+      layerCompression: options.layerCompression,
+      runtime: options.runtime,
+      dockerSocket: options.dockerSocket,
+      registry: options.registry,
+      registryAccess: await readRegistryAccess(options.registry, process.env),
+      allowUploadFrom: options.allowUploadFrom,
+      buildSteps: options.builder,
+      templates: await readTemplates(options.templatesFile),
       version: context.version,
       logger,
       staticServer: context.staticServer,
@@ -35,16 +44,31 @@ export async function up(options: UpOptions, context: UpContext): Promise<number
       exitCode = await pushDemo(platform, options.demoDirectory, context);
     }
     if (!interrupted.happened) announce(platform, login, options);
-    await Promise.race([interrupted.promise, platform.ended]);
-    if (interrupted.happened) process.stdout.write("\nstopping: router, API, instances, store\n");
-    else process.stderr.write("error: the platform ended by itself; see the log above\n");
-    await platform.stop();
-    return interrupted.happened ? exitCode : 1;
+    const failure = await Promise.race([interrupted.promise, endOf(platform)]);
+    if (failure === null) {
+      process.stdout.write("\nstopping: router, API, instances, store\n");
+      await platform.stop();
+      return exitCode;
+    }
+    process.stderr.write(`${failure}\nThe instances go on running for the next start.\n`);
+    await platform.stop({ leaveInstances: true });
+    return 1;
   } catch (error) {
     await platform?.stop();
     throw error;
   } finally {
     interrupted.dispose();
+  }
+}
+
+/** Why the platform ended unasked, as lines to print. */
+async function endOf(platform: Embedded): Promise<string> {
+  try {
+    await platform.ended;
+    return "error: the platform ended by itself; see the log above";
+  } catch (error) {
+    const hint = isDinpError(error) && error.hint !== undefined ? `\nhint: ${error.hint}` : "";
+    return `error: ${messageOf(error)}${hint}`;
   }
 }
 
@@ -72,6 +96,7 @@ function announce(embedded: Embedded, login: Login, options: UpOptions): void {
     ...(options.demoDirectory === null ? [] : [`app     http://${DEMO_APP}.${options.appsDomain}${suffix}/`]),
     `router  ${embedded.routerUrl}   (apps answer at http://NAME.${options.appsDomain}${suffix}/)`,
     `API     ${embedded.apiUrl}   (schema: ${embedded.apiUrl}/openapi.json)`,
+    ...(embedded.registryUrl === null ? [] : [`images  ${embedded.registryUrl}`]),
     login.secret === null
       ? `login   stored in ${login.file}: "npx dinp" commands of this user work as they are`
       : `login   ${login.secret}\n        (shown this once; stored in ${login.file})`,
@@ -84,14 +109,16 @@ function announce(embedded: Embedded, login: Login, options: UpOptions): void {
 
 /** The first SIGINT or SIGTERM ends the platform in order; further ones change nothing. */
 class Interrupt {
-  readonly promise: Promise<void>;
+  readonly promise: Promise<null>;
   happened = false;
   readonly #listener: () => void;
 
   constructor() {
     let resolve: () => void = () => undefined;
     this.promise = new Promise((done) => {
-      resolve = done;
+      resolve = () => {
+        done(null);
+      };
     });
     this.#listener = () => {
       this.happened = true;

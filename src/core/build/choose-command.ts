@@ -1,12 +1,13 @@
 import { DinpError } from "../model/errors.js";
 import type { AppManifest } from "../model/records.js";
+import { commandFrom, recognizedBy } from "./describe-template.js";
+import { filesLike } from "./file-pattern.js";
 import { execLine, programOf, shellCommand } from "./shell-command.js";
 import {
+  fallbackTemplate,
+  filePlaceholder,
   knownPrograms,
-  nodeEntryFiles,
-  pythonEntryFiles,
-  staticCommand,
-  templates,
+  type CommandSource,
   type Template,
 } from "./templates.js";
 
@@ -33,14 +34,19 @@ export interface ChosenCommand {
 /**
  * How an app starts: the command that was asked for, else `command` in its `dinp.yaml`, else `web:` in its `Procfile`,
  * else its executable `control` (`./control start $PORT`), else its template's.
- * `DINP_NO_COMMAND` says what was looked for; `DINP_INVALID` when `package.json` is not JSON.
+ * `DINP_NO_COMMAND` says what was looked for (of all `templates` when none of them recognizes the app); `DINP_INVALID`
+ * when `package.json` is not JSON.
  */
 export function chooseCommand(
   files: AppFiles,
   template: Template,
   manifest: AppManifest | null,
-  wanted?: string | readonly string[],
+  options: {
+    readonly wanted?: string | readonly string[] | undefined;
+    readonly templates?: readonly Template[];
+  } = {},
 ): ChosenCommand {
+  const { wanted, templates = [template] } = options;
   if (wanted !== undefined) return { command: argumentsOf(wanted), source: "the push" };
   if (manifest?.command !== undefined) return { command: argumentsOf(manifest.command), source: "dinp.yaml" };
   const web = files.procfile === null ? null : webProcess(files.procfile);
@@ -50,11 +56,14 @@ export function chooseCommand(
   }
   const command = templateCommand(files, template);
   if (command !== null) return { command, source: `the template ${template.name}` };
-  throw noCommand(files, template);
+  throw noCommand(files, template, templates);
 }
 
 /** Programs that a node must have to run `command` of an app of this template. */
-export function requiredPrograms(template: Template, command: readonly string[]): readonly string[] {
+export function requiredPrograms(
+  template: Pick<Template, "requires">,
+  command: readonly string[],
+): readonly string[] {
   const program = programOf(command);
   const own = program !== null && knownPrograms.includes(program) ? [program] : [];
   return [...new Set([...template.requires, ...own])].sort();
@@ -75,28 +84,40 @@ export function webProcess(procfile: string): string | null {
 }
 
 function templateCommand(files: AppFiles, template: Template): readonly string[] | null {
-  switch (template.name) {
-    case "node":
-      return nodeCommand(files);
-    case "python": {
-      const file = pythonEntryFiles.find((name) => files.hasFile(name));
-      return file === undefined ? null : ["python3", file];
+  for (const source of template.command) {
+    const command = commandOf(files, source);
+    if (command !== null) return command;
+  }
+  return null;
+}
+
+function commandOf(files: AppFiles, source: CommandSource): readonly string[] | null {
+  switch (source.from) {
+    case "package-json":
+      return packageCommand(files, source.field);
+    case "files": {
+      const file = source.files
+        .map((pattern) => filesLike(pattern, files))
+        .find(({ length }) => length === 1)?.[0];
+      return file === undefined
+        ? null
+        : source.run.map((word) => (word === filePlaceholder ? safeWord(file) : word));
     }
-    case "static":
-      return staticCommand;
-    default:
-      return null;
+    case "template":
+      return source.run;
   }
 }
 
-function nodeCommand(files: AppFiles): readonly string[] | null {
+function packageCommand(files: AppFiles, field: "start" | "main"): readonly string[] | null {
   const { start, main } = packageFields(files.packageJson);
-  if (start !== null) {
-    return ["/bin/sh", "-c", `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ${execLine(start)}`];
-  }
-  if (main !== null && isMainFile(files, main)) return ["node", main.startsWith("-") ? `./${main}` : main];
-  const file = nodeEntryFiles.find((name) => files.hasFile(name));
-  return file === undefined ? null : ["node", file];
+  if (field === "main") return main === null || !isMainFile(files, main) ? null : ["node", safeWord(main)];
+  if (start === null) return null;
+  return ["/bin/sh", "-c", `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ${execLine(start)}`];
+}
+
+/** A file whose name looks like an option, as a program takes it for a file. */
+function safeWord(file: string): string {
+  return file.startsWith("-") ? `./${file}` : file;
 }
 
 /** Node's own resolution of a main field, as far as names go. */
@@ -134,12 +155,19 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function noCommand(files: AppFiles, template: Template): DinpError {
+function noCommand(files: AppFiles, template: Template, templates: readonly Template[]): DinpError {
   const looked = ["command in dinp.yaml", "web: in Procfile", "an executable file control"];
-  const options = template.name === "plain" ? templates.filter(({ name }) => name !== "plain") : [template];
-  const byTemplate = options.map(({ name, commandFrom, recognizedBy }) =>
-    template.name === "plain" ? `${recognizedBy} (${name})` : commandFrom,
-  );
+  const byTemplate =
+    template.name === fallbackTemplate
+      ? templates.flatMap((one) => {
+          const text = recognizedBy(one);
+          return text === null ? [] : [`${text} (${one.name})`];
+        })
+      : [commandFrom(template) ?? `nothing: the template ${template.name} has no command of its own`];
+  const doubtful = template.command
+    .flatMap((source) => (source.from === "files" ? source.files : []))
+    .map((pattern) => ({ pattern, fitting: filesLike(pattern, files) }))
+    .find(({ fitting }) => fitting.length > 1);
   const [only, ...others] = files.rootNames;
   const hint =
     only !== undefined && others.length === 0 && !only.includes(".")
@@ -147,7 +175,7 @@ function noCommand(files: AppFiles, template: Template): DinpError {
       : 'Add a dinp.yaml with "command: …" (the app must listen on $PORT), or push with --command.';
   return new DinpError(
     "DINP_NO_COMMAND",
-    `Nothing says how to start this app. Looked at its root for: ${[...looked, ...byTemplate].join("; ")}.`,
+    `Nothing says how to start this app. Looked at its root for: ${[...looked, ...byTemplate].join("; ")}.${doubtful === undefined ? "" : ` There is more than one ${doubtful.pattern}: ${doubtful.fitting.slice(0, 5).join(", ")}.`}`,
     { hint, details: { template: template.name, rootNames: [...files.rootNames].sort().slice(0, 50) } },
   );
 }

@@ -24,7 +24,7 @@ export function normalizePath(path: string): Checked<string> {
   if (names.length > DEPTH_MAX) return refuse(`its path is more than ${String(DEPTH_MAX)} folders deep`);
   for (const name of names) {
     if (name.startsWith(".wh.")) return refuse('names that begin with ".wh." mean deletion in an image');
-    if (utf8Length(name) > NAME_BYTES_MAX)
+    if (isLonger(name, NAME_BYTES_MAX))
       return refuse(`a name in its path has more than ${String(NAME_BYTES_MAX)} bytes`);
   }
   return { ok: true, value: names.join("/") };
@@ -57,16 +57,18 @@ export function quote(path: string): string {
 }
 
 function checkText(path: string): Checked<null> {
-  for (const character of path) {
-    const code = character.codePointAt(0) ?? 0;
+  for (let i = 0; i < path.length; i += 1) {
+    const code = path.codePointAt(i) ?? 0;
+    if (code > 0xffff) i += 1;
     if (code < 0x20 || code === 0x7f)
       return refuse("it contains a control character (such as a newline or NUL)");
     if (code === 0xfffd || (code >= 0xd800 && code <= 0xdfff)) return refuse("it is not valid UTF-8");
   }
-  if (utf8Length(path) > PATH_BYTES_MAX) return refuse(`it has more than ${String(PATH_BYTES_MAX)} bytes`);
+  if (isLonger(path, PATH_BYTES_MAX)) return refuse(`it has more than ${String(PATH_BYTES_MAX)} bytes`);
   return { ok: true, value: null };
 }
 
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** Whether the text has more than so many bytes of UTF-8; at most three for each of its units. */
+function isLonger(text: string, bytesMax: number): boolean {
+  return text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax;
 }

@@ -1,3 +1,11 @@
+import { DinpError } from "../model/errors.js";
+
+/**
+ * The reason of an end that is part of the course of things. Without a reason each abort makes an error with a stack,
+ * which costs more than all else that a wait does.
+ */
+export const ended = Object.freeze(new DinpError("DINP_ABORTED", "What it belonged to has ended."));
+
 const callbacks = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
@@ -38,7 +46,7 @@ export function childController(signal: AbortSignal): {
 } {
   const controller = new AbortController();
   const detach = onAbort(signal, () => {
-    controller.abort();
+    controller.abort(signal.reason);
   });
   return { controller, detach };
 }

@@ -18,7 +18,8 @@ import {
   nextProbeAt,
   type ProbeState,
 } from "../probing/probe-state.js";
-import { childController, isAborted } from "./abort.js";
+import { childController, ended, isAborted } from "./abort.js";
+import { environmentOf } from "./agent-services.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -39,6 +40,9 @@ export interface InstanceContext {
   /** The instance is forgotten, its port free. */
   readonly onGone: (instanceId: InstanceId) => void;
 }
+
+/** Another reason for the same verdict is told at most this often: each telling is a commit of the server. */
+const REASON_EVERY_MS = 10_000;
 
 /** Errors that another try does not mend. */
 const finalImageErrors = ["DINP_IMAGE_NOT_FOUND", "DINP_DIGEST_MISMATCH", "DINP_CORRUPT"] as const;
@@ -64,6 +68,8 @@ export class AgentInstance {
   /** Set when it was never ready in time: why it is stopped. */
   #startupFailure: string | null = null;
   #probe: ProbeState | null = null;
+  /** When the verdict or its reason was last told, by the monotonic clock. */
+  #toldAt = -Infinity;
 
   private constructor(
     context: InstanceContext,
@@ -176,6 +182,7 @@ export class AgentInstance {
         backoff.succeeded();
       } catch (error) {
         if (isAborted(signal)) return;
+        this.#tellOfFailure(error);
         logger.warn("an instance's step failed; it is tried again", {
           instance: this.instanceId,
           error: messageOf(error),
@@ -183,6 +190,12 @@ export class AgentInstance {
         await backoff.pause(signal);
       }
     }
+  }
+
+  /** A start that keeps failing says why; each reason once. */
+  #tellOfFailure(error: unknown): void {
+    const reason = `it cannot be started yet and is tried again: ${messageOf(error)}`;
+    if (this.#status.phase === "starting" && this.#status.reason !== reason) this.#change({ reason });
   }
 
   /** Takes the next step; true when there will be none. */
@@ -230,12 +243,7 @@ export class AgentInstance {
       releaseId: release.id,
       image: release.image,
       command: release.command,
-      env: {
-        ...release.manifestEnv,
-        ...release.env,
-        DINP_RELEASE: String(release.number),
-        DINP_NODE: nodeId,
-      },
+      env: environmentOf(release, nodeId),
       memoryMb: release.memoryMb,
       cpuMillis: release.cpuMillis,
       port: this.#port,
@@ -256,7 +264,7 @@ export class AgentInstance {
   async #fetchImage(assignment: Assignment, signal: AbortSignal): Promise<boolean> {
     const { controller: fetch, detach } = childController(signal);
     this.#giveUpFetch = () => {
-      fetch.abort();
+      fetch.abort(ended);
     };
     try {
       await this.#context.runtime.prepareImage(assignment.release.image, { signal: fetch.signal });
@@ -295,7 +303,7 @@ export class AgentInstance {
     const { controller: round, detach } = childController(signal);
     const news = async (inner: AbortSignal): Promise<void> => {
       await this.#news.wait(clock, null, inner);
-      round.abort();
+      round.abort(ended);
     };
     try {
       await runTogether([news, (inner) => this.#probeOn(check, inner)], round.signal);
@@ -339,9 +347,12 @@ export class AgentInstance {
       this.#news.wake();
       return;
     }
+    const now = clock.monotonicMs();
+    const isOtherReason = !state.ready && state.reason !== this.#status.reason;
     const isNews =
-      state.ready !== this.#status.ready || (!state.ready && state.reason !== this.#status.reason);
+      state.ready !== this.#status.ready || (isOtherReason && now - this.#toldAt >= REASON_EVERY_MS);
     if (!isNews) return;
+    this.#toldAt = now;
     const readyAt = this.#status.readyAt ?? (state.ready ? clock.now() : null);
     this.#change({ ready: state.ready, readyAt, reason: state.reason });
   }

@@ -1,10 +1,11 @@
-import { DinpError, messageOf } from "../model/errors.js";
+import { DinpError, isDinpError, messageOf } from "../model/errors.js";
 import type { InstanceId, InstanceStatus, Node, NodeId } from "../model/records.js";
 import type { AgentReport, AgentSession, Assignment, ControlLink } from "../ports/control-link.js";
 import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Lease } from "../ports/state-store.js";
 import type { LogLine } from "../ports/runtime.js";
-import type { Clock, Logger } from "../ports/system.js";
+import type { Clock, Logger, Random } from "../ports/system.js";
+import { EventLog } from "./events.js";
 import { childController, isAborted, onAbort } from "./abort.js";
 import type { StateFollower } from "./state-follower.js";
 import { Backoff, runTogether } from "./tasks.js";
@@ -15,13 +16,20 @@ export interface AgentLinkOptions {
   readonly follower: StateFollower;
   readonly link: ControlLink;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly lease: Lease;
   /** A node that was not heard of for this long counts as silent: when it is heard of again, that is news. */
   readonly silentAfterMs: number;
-  /** Told when a node was heard of for the first time, or again after a silence. */
+  /** Told when a node was heard of for the first time or again after a silence, and of its first full report. */
   readonly onSeen: () => void;
 }
+
+/** Refusals of a report, in a row, after which its statuses are written one by one and those refused are left out. */
+const REFUSALS_MAX = 5;
+
+/** Errors that say nothing about what was to be written. */
+const passingErrors = ["DINP_UNAVAILABLE", "DINP_COMMIT_UNKNOWN", "DINP_CONFLICT", "DINP_TIMEOUT"] as const;
 
 /** Which instances' logs to read, and how: see `ControlLink`. */
 export interface InstanceLogRequest {
@@ -40,18 +48,24 @@ export class AgentLink {
   readonly #options: AgentLinkOptions;
   readonly #sessions = new Map<NodeId, NodeSession>();
   readonly #seenAt = new Map<NodeId, number>();
+  readonly #reported = new Set<NodeId>();
 
   constructor(options: AgentLinkOptions) {
     this.#options = options;
   }
 
   /** A node that a report of waits for the store is held back by this server: it is not silent. */
-  get nodeSeenAt(): ReadonlyMap<NodeId, number> {
-    for (const [nodeId, node] of this.#sessions) {
-      if (node.isHeldBack) this.#seenAt.set(nodeId, this.#options.clock.now());
-    }
-    return this.#seenAt;
-  }
+  readonly nodeSeenAt: Pick<ReadonlyMap<NodeId, number>, "get"> = {
+    get: (nodeId) => {
+      if (this.#sessions.get(nodeId)?.isHeldBack === true) {
+        this.#seenAt.set(nodeId, this.#options.clock.now());
+      }
+      return this.#seenAt.get(nodeId);
+    },
+  };
+
+  /** True once all that a node has told in a full report is in the view. */
+  readonly isReported = (nodeId: NodeId): boolean => this.#reported.has(nodeId);
 
   /** Serves agents until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
@@ -69,13 +83,14 @@ export class AgentLink {
 
   /** Lines of an instance's log from its node. `DINP_UNAVAILABLE` when the node is not connected. */
   logs(request: InstanceLogRequest): AsyncIterable<LogLine> {
-    const node = this.#sessions.get(request.nodeId);
-    if (node === undefined) {
-      throw new DinpError("DINP_UNAVAILABLE", `The node ${request.nodeId} is not connected.`, {
-        retryable: true,
-      });
-    }
-    return node.session.logs(request);
+    return this.session(request.nodeId).logs(request);
+  }
+
+  /** The newest connection of a node. `DINP_UNAVAILABLE` when it is not connected. */
+  session(nodeId: NodeId): AgentSession {
+    const node = this.#sessions.get(nodeId);
+    if (node !== undefined) return node.session;
+    throw new DinpError("DINP_UNAVAILABLE", `The node ${nodeId} is not connected.`, { retryable: true });
   }
 
   async #serve(session: AgentSession, controller: AbortController): Promise<void> {
@@ -85,12 +100,18 @@ export class AgentLink {
     const end = (): void => {
       controller.abort();
     };
-    const node = new NodeSession(session, this.#options, end, () => {
+    const seen = (): void => {
       const now = this.#options.clock.now();
       const before = this.#seenAt.get(nodeId);
       this.#seenAt.set(nodeId, now);
       if (before === undefined || now - before >= this.#options.silentAfterMs) onSeen();
-    });
+    };
+    const reported = (): void => {
+      if (this.#reported.has(nodeId)) return;
+      this.#reported.add(nodeId);
+      onSeen();
+    };
+    const node = new NodeSession(session, this.#options, { end, seen, reported });
     const older = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, node);
     try {
@@ -115,6 +136,7 @@ class NodeSession {
   readonly end: () => void;
   readonly #options: AgentLinkOptions;
   readonly #seen: () => void;
+  readonly #reported: () => void;
   readonly #news = new Wakeup();
   /** What the agent was last told, by instance. */
   readonly #sent = new Map<InstanceId, string>();
@@ -123,14 +145,23 @@ class NodeSession {
   readonly #ended = new Set<InstanceId>();
   /** Reported without having a placement; to be released when their status is forgotten. */
   readonly #unplaced = new Set<InstanceId>();
+  /** Instances of which the store took no status; said once. */
+  readonly #refused = new Set<InstanceId>();
+  readonly #log: EventLog;
   /** A report waits for the store. */
   isHeldBack = false;
 
-  constructor(session: AgentSession, options: AgentLinkOptions, end: () => void, seen: () => void) {
+  constructor(
+    session: AgentSession,
+    options: AgentLinkOptions,
+    told: { readonly end: () => void; readonly seen: () => void; readonly reported: () => void },
+  ) {
     this.session = session;
-    this.end = end;
+    this.end = told.end;
     this.#options = options;
-    this.#seen = seen;
+    this.#log = new EventLog(options.random);
+    this.#seen = told.seen;
+    this.#reported = told.reported;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -140,10 +171,28 @@ class NodeSession {
     try {
       await this.#register(signal);
       this.#seen();
+      await this.#catchUp(signal);
       await this.#send();
       await runTogether([(inner) => this.#sendChanges(inner), (inner) => this.#takeReports(inner)], signal);
     } finally {
       unsubscribe();
+    }
+  }
+
+  /** An instance id runs once: the agent is told what to start only when all that its earlier sessions wrote is seen. */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    const { follower, clock, logger } = this.#options;
+    const backoff = new Backoff(clock);
+    this.isHeldBack = true;
+    while (this.isHeldBack && !isAborted(signal)) {
+      try {
+        await follower.catchUp(signal);
+        this.isHeldBack = false;
+      } catch (error) {
+        if (isAborted(signal)) return;
+        logger.debug("an agent waits for the store to be read", { error: messageOf(error) });
+        await backoff.pause(signal);
+      }
     }
   }
 
@@ -168,6 +217,7 @@ class NodeSession {
       cpuMillis: hello.capacity.cpuMillis,
       runtime: hello.capacity.runtime,
       programs: hello.capacity.programs,
+      ...(hello.instancesMax === undefined ? {} : { instancesMax: hello.instancesMax }),
       labels: hello.labels,
       cordoned: known?.cordoned ?? false,
       registeredAt: known?.registeredAt ?? clock.now(),
@@ -215,9 +265,8 @@ class NodeSession {
 
   #allOfNode(): Set<InstanceId> {
     const ids = new Set(this.#sent.keys());
-    for (const placement of this.#options.follower.view.all("placement")) {
-      if (placement.nodeId === this.session.hello.nodeId) ids.add(placement.instanceId);
-    }
+    const { nodeId } = this.session.hello;
+    for (const placement of this.#options.follower.view.onNode(nodeId)) ids.add(placement.instanceId);
     return ids;
   }
 
@@ -252,29 +301,63 @@ class NodeSession {
       this.isHeldBack = false;
       this.#seen();
       if (isAborted(signal)) return;
+      if (report.full) this.#reported();
     }
     throw new DinpError("DINP_UNAVAILABLE", "The agent's connection ended.", { retryable: true });
   }
 
-  /** Writes what is new in a report; waits out a store that does not answer, which holds the agent back meanwhile. */
+  /**
+   * Writes what is new in a report; waits out a store that does not answer, which holds the agent back meanwhile. What
+   * the store refuses again and again is left out, with an event.
+   */
   async #record(report: AgentReport, signal: AbortSignal): Promise<void> {
-    const { store, follower, clock, lease, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const backoff = new Backoff(clock);
+    let refusals = 0;
     while (!isAborted(signal)) {
-      const writes = report.statuses.flatMap((status) => this.#writeOf(status));
-      if (writes.length === 0) return;
       try {
-        const fencing = { lease: lease.name, epoch: lease.epoch };
-        const { revision } = await store.commit(writes, { fencing, signal });
-        await follower.reached(revision, signal);
+        if (refusals < REFUSALS_MAX) await this.#commitStatuses(report.statuses, signal);
+        else await this.#recordOneByOne(report.statuses, signal);
         return;
       } catch (error) {
-        if (error instanceof DinpError && error.code === "DINP_FENCED") throw error;
+        if (isDinpError(error, "DINP_FENCED")) throw error;
         if (isAborted(signal)) return;
+        if (!isPassing(error)) refusals += 1;
         logger.warn("an agent's report could not be written yet", { error: messageOf(error) });
         await backoff.pause(signal);
       }
     }
+  }
+
+  async #commitStatuses(statuses: readonly InstanceStatus[], signal: AbortSignal): Promise<void> {
+    const { store, follower, lease } = this.#options;
+    const writes = statuses.flatMap((status) => this.#writeOf(status));
+    if (writes.length === 0) return;
+    const fencing = { lease: lease.name, epoch: lease.epoch };
+    const { revision } = await store.commit(writes, { fencing, signal });
+    await follower.reached(revision, signal);
+  }
+
+  async #recordOneByOne(statuses: readonly InstanceStatus[], signal: AbortSignal): Promise<void> {
+    for (const status of statuses) {
+      try {
+        await this.#commitStatuses([status], signal);
+      } catch (error) {
+        if (isPassing(error) || isDinpError(error, "DINP_FENCED") || isAborted(signal)) throw error;
+        await this.#explainRefused(status, messageOf(error), signal);
+      }
+    }
+  }
+
+  async #explainRefused(status: InstanceStatus, error: string, signal: AbortSignal): Promise<void> {
+    const { store, clock, lease, logger } = this.#options;
+    const { nodeId } = this.session.hello;
+    logger.error("a status that the store refuses is left out", { node: nodeId, error });
+    if (this.#refused.has(status.instanceId)) return;
+    const message = `a status from ${nodeId} is left out, because the store refuses it: ${error}`;
+    const event = this.#log.write(clock.now(), { type: "report.refused", nodeId, message });
+    await store.commit([event], { fencing: { lease: lease.name, epoch: lease.epoch }, signal });
+    this.#refused.add(status.instanceId);
   }
 
   #writeOf(status: InstanceStatus): Write[] {
@@ -300,6 +383,10 @@ class NodeSession {
       { op: "put", kind: "instanceStatus", value: merged, ifRevision: before === 0 ? "absent" : before },
     ];
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return passingErrors.some((code) => isDinpError(error, code));
 }
 
 /** True when two statuses differ in nothing but their sequence number. */

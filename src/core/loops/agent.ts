@@ -4,8 +4,9 @@ import type { AgentHello, ControlLink, ServerMessage, ServerSession } from "../p
 import type { Prober } from "../ports/prober.js";
 import type { Runtime } from "../ports/runtime.js";
 import type { Clock, LocalState, Logger, Random } from "../ports/system.js";
-import { childController, isAborted, onAbort } from "./abort.js";
+import { childController, ended, isAborted, onAbort } from "./abort.js";
 import { AgentInstance, type InstanceContext } from "./agent-instance.js";
+import { agentServices } from "./agent-services.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -54,7 +55,7 @@ export class Agent {
 
   /** Works until the signal aborts; instances go on running after it. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.#recall();
+    await this.#untilItCan("reading the agent's own notes", signal, () => this.#recall());
     this.#spawn = (instance) => {
       const { controller, detach } = childController(signal);
       const run = instance.run(controller.signal).finally(() => {
@@ -123,15 +124,27 @@ export class Agent {
 
   /** Takes over what an earlier run left. A runtime that cannot tell is asked until it can: it has not said "none". */
   async #findInstances(signal: AbortSignal): Promise<void> {
-    const { runtime, clock, logger } = this.#options;
-    const { controller: done, detach } = childController(signal);
-    const step = async (inner: AbortSignal): Promise<void> => {
+    const { runtime } = this.#options;
+    await this.#untilItCan("finding instances", signal, async (inner) => {
       for (const found of await runtime.list({ signal: inner })) {
         if (!this.#instances.has(found.instanceId)) this.#keep(AgentInstance.found(this.#context(), found));
       }
-      done.abort();
+    });
+  }
+
+  /** Nothing goes on without it: it is tried until it succeeds once, or the signal aborts. */
+  async #untilItCan(
+    name: string,
+    signal: AbortSignal,
+    step: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { controller: done, detach } = childController(signal);
+    const once = async (inner: AbortSignal): Promise<void> => {
+      await step(inner);
+      done.abort(ended);
     };
-    await repeatUntilAborted("finding instances", step, { clock, logger, signal: done.signal });
+    await repeatUntilAborted(name, once, { clock, logger, signal: done.signal });
     detach();
   }
 
@@ -155,13 +168,11 @@ export class Agent {
   }
 
   async #converse(signal: AbortSignal): Promise<void> {
-    const { link, runtime, nodeId, address, labels = {} } = this.#options;
-    const hello: AgentHello = { nodeId, address, capacity: await runtime.capacity(), labels };
-    const logs = this.#options.runtime.logs.bind(runtime);
-    const session = await link.connect(hello, {
-      logs: (request) => logs(request.instanceId, request),
-      signal,
-    });
+    const { link, runtime, nodeId, address, ports, labels = {} } = this.#options;
+    const capacity = await runtime.capacity();
+    const hello: AgentHello = { nodeId, address, capacity, instancesMax: ports.size, labels };
+    const services = agentServices(nodeId, runtime);
+    const session = await link.connect(hello, { ...services, signal });
     const detach = onAbort(signal, () => {
       void session.close();
     });

@@ -32,6 +32,12 @@ export class InstancePorts {
     this.#options = options;
   }
 
+  /** How many ports there are in all. */
+  get size(): number {
+    const { first, last } = this.#options.range;
+    return last - first + 1;
+  }
+
   /** Marks a port that an instance of an earlier run still has. */
   hold(port: number, instanceId: InstanceId): void {
     this.#held.set(port, instanceId);
@@ -50,9 +56,8 @@ export class InstancePorts {
 
   async #take(instanceId: InstanceId): Promise<number> {
     const { range, state, isFree } = this.#options;
-    const size = range.last - range.first + 1;
     let port = await this.#cursor();
-    for (let i = 0; i < size; i += 1) {
+    for (let i = 0; i < this.size; i += 1) {
       const candidate = port;
       port = candidate === range.last ? range.first : candidate + 1;
       if (this.#held.has(candidate) || !(await isFree(candidate))) continue;

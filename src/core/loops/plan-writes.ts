@@ -1,6 +1,6 @@
 import { newId } from "../model/ids.js";
 import { domainKey } from "../model/kinds.js";
-import type { InstanceStatus, Placement } from "../model/records.js";
+import type { InstanceId, InstanceStatus, Placement } from "../model/records.js";
 import { isNobodysFault } from "../plan/app-plan.js";
 import type { AppPlan, MoveAction } from "../plan/plan.js";
 import type { ClusterView } from "../plan/cluster-view.js";
@@ -33,8 +33,32 @@ export function writesOf(
     return [...removal(plan, view), event({ type: "app.removed", message: `${appName} is gone` })];
   if (writes.length > 0) {
     writes.push({ op: "check", kind: "app", key: appId, ifRevision: view.revisionOf("app", appId) });
+    writes.push(...verdicts(plan, view));
   }
   return writes;
+}
+
+/**
+ * What an instance is retired for must still hold: that it has not served (it would be stopped undrained), and, when
+ * others make up for one that serves, that those do.
+ */
+function verdicts(plan: AppPlan, view: ClusterView): Write[] {
+  const retired = plan.move.map(({ placement }) => placement).filter(({ desired }) => desired === "running");
+  const relied = new Set(retired.map(({ instanceId }) => instanceId));
+  const isHeld = plan.app.deletedAt === null && plan.app.desired === "running";
+  if (isHeld && retired.some(({ instanceId }) => isReady(view, instanceId))) {
+    for (const { instanceId, desired } of view.of("placement", plan.app.id)) {
+      if (desired === "running" && isReady(view, instanceId)) relied.add(instanceId);
+    }
+  }
+  return [...relied].map((key): Write => {
+    const known = view.revisionOf("instanceStatus", key);
+    return { op: "check", kind: "instanceStatus", key, ifRevision: known === 0 ? "absent" : known };
+  });
+}
+
+function isReady(view: ClusterView, instanceId: InstanceId): boolean {
+  return view.get("instanceStatus", instanceId)?.ready === true;
 }
 
 type MakeEvent = (draft: EventDraft) => Write;

@@ -10,6 +10,7 @@ import type {
 import type { Clock, Logger } from "../ports/system.js";
 import { type ReadonlyRouteIndex, RouteIndex } from "../routing/route-index.js";
 import { compareTableVersions, formatTableVersion } from "../routing/table-version.js";
+import { isAborted } from "./abort.js";
 import { InFlight } from "./in-flight.js";
 import { Backoff, runTogether } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -206,9 +207,4 @@ class TableRouteFollower implements RouteFollower {
     const busy = this.#inFlight.instances((instanceId) => !this.#index.hasInstance(instanceId));
     return { routerId: this.#routerId, version: this.#version, busy };
   }
-}
-
-/** Asks anew: what the compiler knows from before an `await` may have changed. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

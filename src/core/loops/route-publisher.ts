@@ -1,18 +1,14 @@
 import { isDinpError } from "../model/errors.js";
 import type { AppId, InstanceId } from "../model/records.js";
 import type { RecordChange } from "../ports/state-store.js";
-import type {
-  Route,
-  RouterAcknowledgement,
-  RouteChange,
-  RouteTable,
-  RouteTableVersion,
-} from "../ports/route-table.js";
+import type { Route, RouteChange, RouteTable, RouteTableVersion } from "../ports/route-table.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { routeKey, routesOfApp } from "../routing/desired-routes.js";
-import { diffRoutes } from "../routing/diff-routes.js";
+import type { Touched } from "../plan/cluster-view.js";
+import { type AppRouteInput, compareRoutes, routeKey } from "../routing/desired-routes.js";
+import { diffRoutes, sameRoute } from "../routing/diff-routes.js";
+import { RouteClaims } from "../routing/route-claims.js";
 import type { StateFollower } from "./state-follower.js";
-import { forEachHint, repeatUntilAborted, runTogether } from "./tasks.js";
+import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface RoutePublisherOptions {
@@ -27,26 +23,39 @@ export interface RoutePublisherOptions {
   readonly onProgress: () => void;
 }
 
+/** Between one watch of the table and the next. */
+const WATCH_PAUSE_MS = 1_000;
+
 /**
  * Keeps the route table as the view says, app by app, and knows what every router has let go of.
- * A table that cannot be reached or that another wrote is read again and set right; it is never emptied first.
+ * A table that cannot be reached, that another wrote or that lost its past is read again and set right; it is never
+ * emptied first.
  */
 export class RoutePublisher {
   readonly #options: RoutePublisherOptions;
   readonly #news = new Wakeup();
   /** Apps whose routes may have changed; null: any. */
   #dirty: Set<AppId> | null = null;
+  /** What the view wants; the whole of it once `#dirty` is no longer null. */
+  readonly #claims = new RouteClaims();
+  /** What the table says. */
   #routes = new Map<string, Route>();
-  #keysOfApp = new Map<AppId, readonly string[]>();
   #version: RouteTableVersion | null = null;
-  /** Instances that may be in the table: while a change is under way, those before and after it. */
-  #routed = new Set<InstanceId>();
+  /** In how many routes an instance may be: while a change is under way, in those before and after it. */
+  #routed = new Map<InstanceId, number>();
   /** The table from which on an instance is no longer in it. */
   readonly #absentSince = new Map<InstanceId, RouteTableVersion>();
-  #acknowledged: readonly RouterAcknowledgement[] = [];
+  /** Instances that may have no record any more; null: any. */
+  #gone: Set<InstanceId> | null = null;
+  #acknowledged: ReadonlyMap<string, Acknowledged> = new Map();
 
   constructor(options: RoutePublisherOptions) {
     this.#options = options;
+  }
+
+  /** The instance may be in the published table. */
+  isRouted(instanceId: InstanceId): boolean {
+    return this.#routed.has(instanceId);
   }
 
   /** Every registered router routes by a table without the instance. False while that is not known. */
@@ -54,7 +63,7 @@ export class RoutePublisher {
     const since = this.#absence(instanceId);
     if (since === null) return false;
     for (const router of this.#options.follower.view.all("router")) {
-      const said = this.#acknowledged.find((candidate) => candidate.routerId === router.id);
+      const said = this.#acknowledged.get(router.id);
       if (said === undefined || !isAtLeast(said.version, since)) return false;
     }
     return true;
@@ -62,14 +71,14 @@ export class RoutePublisher {
 
   /** As {@link RoutePublisher.isUnrouted}, and no router has a request of the instance in flight. */
   readonly isDrained = (instanceId: InstanceId): boolean =>
-    this.isUnrouted(instanceId) && !this.#acknowledged.some((router) => router.busy.includes(instanceId));
+    this.isUnrouted(instanceId) && ![...this.#acknowledged.values()].some(({ busy }) => busy.has(instanceId));
 
   /** Publishes until the signal aborts; throws `DINP_FENCED` when the table has seen a newer leader. */
   async run(signal: AbortSignal): Promise<void> {
     const { follower, clock, logger } = this.#options;
     const isFatal = (error: unknown): boolean => isDinpError(error, "DINP_FENCED");
-    const unsubscribe = follower.onChange((changes) => {
-      this.#note(changes);
+    const unsubscribe = follower.onChange((changes, touched) => {
+      this.#note(changes, touched);
     });
     const context = { clock, logger, isFatal };
     try {
@@ -82,6 +91,11 @@ export class RoutePublisher {
               ...context,
               signal: inner,
             }),
+          (inner) =>
+            repeatUntilAborted("watching the route table", (s) => this.#watchTable(s), {
+              ...context,
+              signal: inner,
+            }),
         ],
         signal,
       );
@@ -90,21 +104,16 @@ export class RoutePublisher {
     }
   }
 
-  #note(changes: readonly RecordChange[] | null): void {
-    if (changes === null) this.#dirty = null;
-    else for (const change of changes) this.#noteChange(change);
-    this.#news.wake();
-  }
-
-  #noteChange(change: RecordChange): void {
-    if (this.#dirty === null) return;
-    if (change.kind === "app") this.#dirty.add(change.key);
-    else if (change.kind === "placement" || change.kind === "instanceStatus" || change.kind === "domain") {
-      const owner = change.value?.appId;
-      // A deletion does not say whose record it was: look at all.
-      if (owner === undefined) this.#dirty = null;
-      else this.#dirty.add(owner);
+  #note(changes: readonly RecordChange[] | null, touched: Touched | null): void {
+    if (touched === null) this.#dirty = null;
+    else for (const appId of touched.apps) this.#dirty?.add(appId);
+    if (changes === null) this.#gone = null;
+    else {
+      for (const { kind, key, value } of changes) {
+        if (value === null && (kind === "placement" || kind === "instanceStatus")) this.#gone?.add(key);
+      }
     }
+    this.#news.wake();
   }
 
   async #publish(signal: AbortSignal): Promise<void> {
@@ -116,10 +125,9 @@ export class RoutePublisher {
     const version = this.#version ?? (await this.#readTable(signal));
     const dirty = this.#dirty;
     this.#dirty = new Set();
-    const { changes, routes, keysOfApp } = this.#desired(dirty);
-    const after = instancesOf(routes.values());
+    const changes = dirty === null ? this.#claimAll() : this.#claim(dirty);
     if (changes.length > 0 || version.epoch !== epoch) {
-      this.#routed = new Set([...this.#routed, ...after]);
+      for (const change of changes) if (change.op === "put") this.#count(change.route, 1);
       try {
         this.#version = await table.apply(changes, { epoch, ifVersion: version, signal });
       } catch (error) {
@@ -128,10 +136,9 @@ export class RoutePublisher {
         throw error;
       }
     }
-    // Also when nothing was to change: an earlier change may have been applied although its answer was lost.
-    this.#settle(after, this.#version ?? version);
-    this.#routes = routes;
-    this.#keysOfApp = keysOfApp;
+    for (const change of changes) this.#carryOver(change, this.#version ?? version);
+    // An earlier change may have been applied although its answer was lost: what it counted is in no table now.
+    if (dirty === null) this.#settle(this.#version ?? version);
     this.#pruneAbsent();
     onProgress();
   }
@@ -139,71 +146,80 @@ export class RoutePublisher {
   async #readTable(signal: AbortSignal): Promise<RouteTableVersion> {
     const snapshot = await this.#options.table.snapshot({ signal });
     this.#routes = new Map(snapshot.routes.map((route) => [routeKey(route.host, route.path), route]));
-    this.#keysOfApp = new Map();
-    this.#routed = new Set([...this.#routed, ...instancesOf(snapshot.routes)]);
+    for (const route of snapshot.routes) this.#count(route, 1);
     this.#dirty = null;
     this.#version = snapshot.version;
     return snapshot.version;
   }
 
-  /** The wanted table, and how it differs from the present one. `dirty` null: every app is looked at. */
-  #desired(dirty: ReadonlySet<AppId> | null): {
-    readonly changes: readonly RouteChange[];
-    readonly routes: Map<string, Route>;
-    readonly keysOfApp: Map<AppId, readonly string[]>;
-  } {
-    const { view } = this.#options.follower;
-    if (dirty === null) {
-      const routes = new Map<string, Route>();
-      const keysOfApp = new Map<AppId, readonly string[]>();
-      for (const app of view.all("app")) this.#addApp(app.id, routes, keysOfApp);
-      return { changes: diffRoutes([...this.#routes.values()], [...routes.values()]), routes, keysOfApp };
-    }
-    const before: Route[] = [];
-    const routes = new Map(this.#routes);
-    const keysOfApp = new Map(this.#keysOfApp);
-    for (const appId of dirty) {
-      for (const key of keysOfApp.get(appId) ?? []) {
-        const route = routes.get(key);
-        if (route === undefined) continue;
-        before.push(route);
-        routes.delete(key);
-      }
-      keysOfApp.delete(appId);
-    }
-    for (const appId of dirty) this.#addApp(appId, routes, keysOfApp);
-    const after = [...dirty]
-      .flatMap((appId) => keysOfApp.get(appId) ?? [])
-      .flatMap((key) => routes.get(key) ?? []);
-    return { changes: diffRoutes(before, after), routes, keysOfApp };
+  /** Takes every app's claims anew; returns how the wanted table differs from the present one. */
+  #claimAll(): readonly RouteChange[] {
+    this.#claims.clear();
+    for (const app of this.#options.follower.view.all("app")) this.#claims.set(app.id, this.#inputOf(app.id));
+    return diffRoutes([...this.#routes.values()], [...this.#claims.routes()]);
   }
 
-  #addApp(appId: AppId, routes: Map<string, Route>, keysOfApp: Map<AppId, readonly string[]>): void {
+  /** As {@link RoutePublisher.#claimAll}, for these apps alone. */
+  #claim(apps: ReadonlySet<AppId>): readonly RouteChange[] {
+    const keys = new Set<string>();
+    for (const appId of apps) {
+      for (const key of this.#claims.set(appId, this.#inputOf(appId))) keys.add(key);
+    }
+    const changes: RouteChange[] = [];
+    for (const key of keys) {
+      const [before, after] = [this.#routes.get(key), this.#claims.at(key)];
+      if (after !== undefined) {
+        if (before === undefined || !sameRoute(before, after)) changes.push({ op: "put", route: after });
+      } else if (before !== undefined) changes.push({ op: "delete", host: before.host, path: before.path });
+    }
+    return changes.sort((a, b) => compareRoutes(addressOf(a), addressOf(b)));
+  }
+
+  #inputOf(appId: AppId): AppRouteInput | null {
     const { follower, appsDomain } = this.#options;
     const { view } = follower;
     const app = view.get("app", appId);
-    if (app === undefined) return;
-    const own = routesOfApp({
+    if (app === undefined) return null;
+    return {
       app,
       domains: [...view.of("domain", appId)],
       placements: [...view.of("placement", appId)],
       statuses: [...view.of("instanceStatus", appId)],
       appsDomain,
-    });
-    const keys: string[] = [];
-    for (const route of own) {
-      const key = routeKey(route.host, route.path);
-      if (routes.has(key)) continue;
-      routes.set(key, route);
-      keys.push(key);
-    }
-    if (keys.length > 0) keysOfApp.set(appId, keys);
+    };
   }
 
-  #settle(after: Set<InstanceId>, version: RouteTableVersion): void {
-    for (const id of this.#routed) if (!after.has(id)) this.#absentSince.set(id, version);
-    for (const id of after) this.#absentSince.delete(id);
-    this.#routed = after;
+  /** The table has taken the change, whose new instances are counted already. */
+  #carryOver(change: RouteChange, version: RouteTableVersion): void {
+    const { host, path } = addressOf(change);
+    const key = routeKey(host, path);
+    const before = this.#routes.get(key);
+    if (change.op === "put") {
+      this.#routes.set(key, change.route);
+      for (const { instanceId } of change.route.endpoints) this.#absentSince.delete(instanceId);
+    } else this.#routes.delete(key);
+    if (before === undefined) return;
+    this.#count(before, -1);
+    for (const { instanceId } of before.endpoints) {
+      if (!this.#routed.has(instanceId)) this.#absentSince.set(instanceId, version);
+    }
+  }
+
+  #count(route: Route, step: 1 | -1): void {
+    for (const { instanceId } of route.endpoints) {
+      const count = (this.#routed.get(instanceId) ?? 0) + step;
+      if (count > 0) this.#routed.set(instanceId, count);
+      else this.#routed.delete(instanceId);
+    }
+  }
+
+  /** Counts anew, from the table that now stands. */
+  #settle(version: RouteTableVersion): void {
+    const before = this.#routed;
+    this.#routed = new Map();
+    for (const route of this.#routes.values()) this.#count(route, 1);
+    for (const id of before.keys()) if (!this.#routed.has(id)) this.#absentSince.set(id, version);
+    for (const id of this.#routed.keys()) this.#absentSince.delete(id);
   }
 
   /** An instance that was never seen in a table counts as absent from the present one on. */
@@ -217,28 +233,52 @@ export class RoutePublisher {
 
   #pruneAbsent(): void {
     const { view } = this.#options.follower;
-    for (const id of [...this.#absentSince.keys()]) {
+    for (const id of [...(this.#gone ?? this.#absentSince.keys())]) {
       if (view.get("placement", id) === undefined && view.get("instanceStatus", id) === undefined) {
         this.#absentSince.delete(id);
       }
     }
+    this.#gone = new Set();
+  }
+
+  /** Nothing else tells of a table that lost its past: until the next change it would stay as it is. */
+  async #watchTable(signal: AbortSignal): Promise<void> {
+    const { table, clock } = this.#options;
+    const after = this.#version;
+    if (after !== null) {
+      for await (const event of table.watch({ after, signal })) {
+        if (event.type === "changes") continue;
+        this.#version = null;
+        this.#dirty = null;
+        this.#news.wake();
+        break;
+      }
+    }
+    await sleepQuietly(clock, WATCH_PAUSE_MS, signal);
   }
 
   async #followRouters(signal: AbortSignal): Promise<void> {
     const { table, onProgress } = this.#options;
-    this.#acknowledged = await table.acknowledgements({ signal });
-    onProgress();
-    await forEachHint(table.watchAcknowledgements({ signal }), async () => {
-      this.#acknowledged = await table.acknowledgements({ signal });
+    const read = async (): Promise<void> => {
+      const said = await table.acknowledgements({ signal });
+      this.#acknowledged = new Map(
+        said.map(({ routerId, version, busy }) => [routerId, { version, busy: new Set(busy) }]),
+      );
       onProgress();
-    });
+    };
+    await read();
+    await forEachHint(table.watchAcknowledgements({ signal }), read);
   }
 }
 
-function instancesOf(routes: Iterable<Route>): Set<InstanceId> {
-  const ids = new Set<InstanceId>();
-  for (const route of routes) for (const endpoint of route.endpoints) ids.add(endpoint.instanceId);
-  return ids;
+/** What a router last said of itself. */
+interface Acknowledged {
+  readonly version: RouteTableVersion;
+  readonly busy: ReadonlySet<InstanceId>;
+}
+
+function addressOf(change: RouteChange): { readonly host: string; readonly path: string } {
+  return change.op === "put" ? change.route : change;
 }
 
 function isAtLeast(version: RouteTableVersion, wanted: RouteTableVersion): boolean {

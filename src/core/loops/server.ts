@@ -1,12 +1,18 @@
 import { DinpError } from "../model/errors.js";
-import type { PlanPolicy } from "../plan/policy.js";
-import type { ControlLink } from "../ports/control-link.js";
+import type { AppId, InstanceId } from "../model/records.js";
+import type { OneOff } from "../plan/one-off.js";
+import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
+import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
+import type { ClusterSource, NodeExecRequest, RoutingState } from "../platform/cluster-source.js";
+import type { PlanView } from "../platform/plan-views.js";
+import type { AgentRunRequest, ControlLink } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
-import type { LogLine } from "../ports/runtime.js";
+import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
 import { lead } from "./leadership.js";
+import { planView } from "./plan-view.js";
 import { Reconciler } from "./reconciler.js";
 import { RoutePublisher } from "./route-publisher.js";
 import { StateFollower } from "./state-follower.js";
@@ -29,15 +35,23 @@ export interface ServerOptions {
   readonly tidy?: (options: { readonly signal: AbortSignal }) => Promise<void>;
 }
 
+/** The loops of a server while it leads. */
+interface Leading {
+  readonly agents: AgentLink;
+  readonly routes: RoutePublisher;
+  readonly reconciler: Reconciler;
+}
+
 const TIDY_EVERY_MS = 60_000;
 
 const LEASE = "leader";
 
 /** The control plane's loops: follow the state, and while leading, reconcile, publish routes and serve the agents. */
-export class Server {
+export class Server implements ClusterSource {
   readonly #options: ServerOptions;
   readonly #follower: StateFollower;
-  #agents: AgentLink | null = null;
+  #leading: Leading | null = null;
+  readonly #oneOffs = new Map<string, OneOff>();
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -64,7 +78,65 @@ export class Server {
 
   /** An instance's log, from its node. `DINP_UNAVAILABLE` when this server does not lead or the node is away. */
   logs(request: InstanceLogRequest): AsyncIterable<LogLine> {
-    if (this.#agents !== null) return this.#agents.logs(request);
+    return this.#lead().agents.logs(request);
+  }
+
+  /** A command beside an instance. Errors as those of {@link Server.logs}, and `Runtime.exec`'s. */
+  exec({ nodeId, ...request }: NodeExecRequest): AsyncIterable<ExecEvent> {
+    return this.#lead().agents.session(nodeId).exec(request);
+  }
+
+  /**
+   * A one-off on the node that has most room for it. `DINP_BUSY` when none has (its message says how much is missing);
+   * otherwise as {@link Server.exec}.
+   */
+  async *runOnce(request: AgentRunRequest): AsyncGenerator<ExecEvent, void, undefined> {
+    const { agents, reconciler } = this.#lead();
+    const { release, runId } = request;
+    const fit = reconciler.fitOneOff(release, this.#oneOffs.values());
+    if (fit.node === null) {
+      const code = fit.code === "no-capacity" ? "DINP_BUSY" : "DINP_UNAVAILABLE";
+      throw new DinpError(code, `The one-off cannot run now: ${fit.why}.`, {
+        retryable: true,
+        hint: "Wait until something has ended, scale down, or give the app less memory.",
+      });
+    }
+    this.#oneOffs.set(runId, { nodeId: fit.node.id, release });
+    try {
+      yield* agents.session(fit.node.id).run(request);
+    } finally {
+      this.#oneOffs.delete(runId);
+    }
+  }
+
+  /** What this leader would do now, or would if the hypothesis were committed. Writes nothing. */
+  plan(hypothesis: PlanHypothesis | null): PlanView {
+    const { reconciler } = this.#lead();
+    const { view, fresh } = this.#follower;
+    const seen = hypothesis === null ? view : overlayView(view, hypothesis);
+    return planView(reconciler.present(seen), seen, this.#options.clock.now(), fresh);
+  }
+
+  /** When the app's next instance may be started after its last failure; null when nothing waits for that. */
+  nextStartAt(appId: AppId): number | null {
+    const { view } = this.#follower;
+    const release = view.get("app", appId)?.currentRelease ?? "";
+    const crash = view.get("crash", release);
+    if (crash === undefined || crash.failures === 0) return null;
+    const at = crash.lastAt + crashBackoffMs(crash.failures, this.#options.policy);
+    return at > this.#options.clock.now() ? at : null;
+  }
+
+  /** How far the routers are with an instance; null when this server does not lead. */
+  routing(instanceId: InstanceId): RoutingState | null {
+    const routes = this.#leading?.routes;
+    if (routes === undefined) return null;
+    if (routes.isRouted(instanceId)) return "routed";
+    return routes.isUnrouted(instanceId) ? "unrouted" : "leaving";
+  }
+
+  #lead(): Leading {
+    if (this.#leading !== null) return this.#leading;
     throw new DinpError("DINP_UNAVAILABLE", "This server is not connected to the nodes yet.", {
       retryable: true,
     });
@@ -74,18 +146,18 @@ export class Server {
     const { store, table, link, clock, random, logger, policy, appsDomain } = this.#options;
     const follower = this.#follower;
     const silentAfterMs = policy.lostAfterMs;
-    const wake = (): void => {
-      reconciler.wake();
-    };
     const agents = new AgentLink({
       store,
       follower,
       link,
       clock,
+      random,
       logger,
       lease,
       silentAfterMs,
-      onSeen: wake,
+      onSeen: () => {
+        reconciler.noteHeard();
+      },
     });
     const routes = new RoutePublisher({
       follower,
@@ -94,7 +166,9 @@ export class Server {
       logger,
       appsDomain,
       epoch: lease.epoch,
-      onProgress: wake,
+      onProgress: () => {
+        reconciler.noteRouters();
+      },
     });
     const reconciler = new Reconciler({
       store,
@@ -106,13 +180,15 @@ export class Server {
       lease,
       facts: () => ({
         nodeSeenAt: agents.nodeSeenAt,
+        isReported: agents.isReported,
         isDrained: routes.isDrained,
         isUnrouted: routes.isUnrouted,
       }),
     });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
-    this.#agents = agents;
+    const leading: Leading = { agents, routes, reconciler };
+    this.#leading = leading;
     try {
       await runTogether(
         [
@@ -124,7 +200,7 @@ export class Server {
         signal,
       );
     } finally {
-      if (this.#agents === agents) this.#agents = null;
+      if (this.#leading === leading) this.#leading = null;
     }
   }
 

@@ -1,13 +1,16 @@
 import { DinpError } from "../model/errors.js";
 import type { Revision } from "../model/records.js";
-import { ClusterIndex, type ClusterView, viewKinds } from "../plan/cluster-view.js";
+import { ClusterIndex, type ClusterView, type Touched, viewKinds } from "../plan/cluster-view.js";
 import type { RecordChange, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger } from "../ports/system.js";
 import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
-/** Told after every change of the view; `changes` is null when the whole view was read anew. */
-export type ViewListener = (changes: readonly RecordChange[] | null) => void;
+/**
+ * Told after every change of the view: what changed, and whom that concerns. Both are null when the whole view was read
+ * anew.
+ */
+export type ViewListener = (changes: readonly RecordChange[] | null, touched: Touched | null) => void;
 
 /** Between one following and the next: a store that only ever says `reset` is not asked without a pause. */
 const FOLLOW_PAUSE_MS = 100;
@@ -83,20 +86,20 @@ export class StateFollower {
       if (snapshot.revision < this.#index.revision) throw wentBack(this.#index.revision, snapshot.revision);
       this.#index.reset(snapshot);
       this.#fresh = true;
-      this.#tell(null);
+      this.#tell(null, null);
       for await (const event of this.#store.watch({ after: snapshot.revision, kinds: viewKinds, signal })) {
         if (event.type === "reset") return;
         if (event.revision <= this.#index.revision) continue;
-        this.#index.apply(event.revision, event.changes);
-        this.#tell(event.changes);
+        const touched = this.#index.apply(event.revision, event.changes);
+        this.#tell(event.changes, touched);
       }
     } finally {
       this.#fresh = false;
     }
   }
 
-  #tell(changes: readonly RecordChange[] | null): void {
-    for (const listener of [...this.#listeners]) listener(changes);
+  #tell(changes: readonly RecordChange[] | null, touched: Touched | null): void {
+    for (const listener of [...this.#listeners]) listener(changes, touched);
   }
 }
 

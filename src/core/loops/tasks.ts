@@ -1,6 +1,6 @@
 import { isDinpError, messageOf } from "../model/errors.js";
 import type { Clock, Logger } from "../ports/system.js";
-import { childController, isAborted } from "./abort.js";
+import { childController, ended, isAborted } from "./abort.js";
 
 /**
  * Runs tasks side by side until all have ended. When one fails the others' signal aborts, and after they have ended
@@ -17,7 +17,7 @@ export async function runTogether(
       await task(group.signal);
     } catch (error) {
       failures.push(error);
-      group.abort();
+      group.abort(ended);
     }
   });
   await Promise.all(guarded);

@@ -1,5 +1,5 @@
 import type { Clock } from "../ports/system.js";
-import { onAbort } from "./abort.js";
+import { ended, onAbort } from "./abort.js";
 
 /** A latch between the one who has news and the one who waits for it: any number of wakes make one awakening. */
 export class Wakeup {
@@ -14,15 +14,17 @@ export class Wakeup {
   /** Resolves when woken (at once if that was since the last wait), after `ms` (null: never), or when the signal aborts. */
   async wait(clock: Clock, ms: number | null, signal: AbortSignal): Promise<void> {
     if (!this.#set && !signal.aborted) {
-      const timer = new AbortController();
+      const timer = ms === null ? null : new AbortController();
       const { promise, resolve } = withResolver();
       this.#resolve = resolve;
       const detach = onAbort(signal, resolve);
-      if (ms !== null) clock.sleep(Math.max(0, ms), { signal: timer.signal }).then(resolve, () => undefined);
+      if (ms !== null && timer !== null) {
+        clock.sleep(Math.max(0, ms), { signal: timer.signal }).then(resolve, () => undefined);
+      }
       await promise;
       this.#resolve = null;
       detach();
-      timer.abort();
+      timer?.abort(ended);
     }
     this.#set = false;
   }

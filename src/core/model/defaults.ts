@@ -36,4 +36,6 @@ export const limits = Object.freeze({
   uploadBytesMax: 2 * 1024 ** 3,
   imageBytesMax: 8 * 1024 ** 3,
   imageFilesMax: 500_000,
+  buildLogLinesMax: 200,
+  buildLogLineMax: 1_000,
 });

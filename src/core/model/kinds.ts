@@ -1,13 +1,17 @@
 import type {
   App,
+  Base,
   Build,
+  BuildLogRecord,
   CrashRecord,
   Domain,
   EventRecord,
+  ImageDiscard,
   IdempotencyRecord,
   InstanceStatus,
   Node,
   Placement,
+  RegistryAccount,
   Release,
   Rollout,
   RouterRegistration,
@@ -24,6 +28,10 @@ export interface RecordTypes {
   readonly node: Node;
   readonly domain: Domain;
   readonly build: Build;
+  readonly buildLog: BuildLogRecord;
+  readonly base: Base;
+  readonly registryAccount: RegistryAccount;
+  readonly imageDiscard: ImageDiscard;
   readonly rollout: Rollout;
   readonly crash: CrashRecord;
   readonly router: RouterRegistration;
@@ -48,6 +56,11 @@ export interface KindSchema<T> {
 /** The key of a domain's record. */
 export function domainKey(host: string, path: string): string {
   return `${host}${path}`;
+}
+
+/** The key of a registry account's record. */
+export function registryAccountKey(teamId: string, host: string): string {
+  return `${teamId}/${host}`;
 }
 
 /** The schema of every kind. */
@@ -79,6 +92,14 @@ export const kindSchemas: { readonly [K in Kind]: KindSchema<RecordTypes[K]> } =
     indexes: { app: (domain) => domain.appId },
   },
   build: { key: (build) => build.id, unique: {}, indexes: { appName: (build) => build.appName } },
+  buildLog: { key: (log) => log.buildId, unique: {}, indexes: {} },
+  base: { key: (base) => base.name, unique: {}, indexes: {} },
+  registryAccount: {
+    key: (account) => registryAccountKey(account.teamId, account.host),
+    unique: {},
+    indexes: { team: (account) => account.teamId },
+  },
+  imageDiscard: { key: (discard) => discard.id, unique: {}, indexes: {} },
   rollout: {
     key: (rollout) => rollout.releaseId,
     unique: {},

@@ -1,7 +1,13 @@
-import { DinpError, type JsonValue } from "./errors.js";
+import { DinpError, isDinpError, type JsonValue } from "./errors.js";
 
 /** A YAML or JSON map. */
 export type JsonObject = Readonly<Record<string, JsonValue>>;
+
+/** Fields to be filled one by one before they become readonly. */
+export type Draft<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The longest duration of a manifest. */
+export const HOUR_MS = 3_600_000;
 
 /** True for a map (not a list, not null). */
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
@@ -15,9 +21,29 @@ export function isJsonList(value: JsonValue): value is readonly JsonValue[] {
 
 /** The error for a bad value: names the key, the value and what is allowed. */
 export function badValue(key: string, value: JsonValue, allowed: string): DinpError {
-  return new DinpError("DINP_INVALID", `dinp.yaml: "${key}" is ${show(value)}; it must be ${allowed}.`, {
+  return new DinpError("DINP_INVALID", `"${key}" is ${show(value)}; it must be ${allowed}.`, {
     details: { field: key },
   });
+}
+
+/** What `read` gives; the name of what it reads stands before the message of an error, which says to mend it there. */
+export function readIn<T>(source: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!isDinpError(error)) throw error;
+    const { code, hint = `Mend ${source} and try again.`, details } = error;
+    throw new DinpError(code, `${source}: ${error.message}`, {
+      details,
+      cause: error,
+      hint,
+    });
+  }
+}
+
+/** The value of an own key of a map. */
+export function own(value: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
 /** A value as an error message shows it: short, printable, and never the inside of a list or map. */
@@ -111,7 +137,7 @@ export function assertKnownKeys(value: JsonObject, known: readonly string[], pre
     const near = nearest(key, known);
     throw new DinpError(
       "DINP_INVALID",
-      `dinp.yaml: there is no key ${JSON.stringify(prefix + key.slice(0, 80))}${near === null ? "" : `; did you mean "${prefix}${near}"?`}`,
+      `there is no key ${JSON.stringify(prefix + key.slice(0, 80))}${near === null ? "" : `; did you mean "${prefix}${near}"?`}`,
       {
         hint: `Known keys${prefix === "" ? "" : ` of "${prefix.slice(0, -1)}"`}: ${known.join(", ")}.`,
         details: { field: prefix + key.slice(0, 80) },

@@ -4,21 +4,27 @@ import { DinpError, type JsonValue } from "./errors.js";
 import {
   assertKnownKeys,
   badValue,
+  HOUR_MS,
   isJsonList,
   isJsonObject,
+  own,
   readCpuMillis,
   readDurationMs,
+  readIn,
   readInteger,
   readMemoryMb,
   readText,
-  type JsonObject,
+  type Draft,
 } from "./manifest-values.js";
+import { readCheck } from "./manifest-check.js";
+import { assertBaseName } from "./image-names.js";
 import { assertAppName, isHostName } from "./names.js";
-import type { AppManifest, HealthCheck } from "./records.js";
+import type { AppManifest } from "./records.js";
 
 const MANIFEST_KEYS = [
   "app",
   "template",
+  "base",
   "command",
   "instances",
   "memory",
@@ -30,27 +36,12 @@ const MANIFEST_KEYS = [
   "domains",
 ] as const;
 
-const CHECK_KEYS = [
-  "type",
-  "path",
-  "status",
-  "interval",
-  "timeout",
-  "failures",
-  "successes",
-  "startup",
-] as const;
-
-const HOUR_MS = 3_600_000;
 const COMMAND_CHARACTERS_MAX = 32_768;
-
-/** Fields to be filled one by one before they become readonly. */
-type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
  * The manifest that a parsed `dinp.yaml` stands for; null (an empty file) is a manifest without fields.
  *
- * Keys: `app`, `template`, `command` (shell line or list of words), `instances`, `memory` (megabytes, or `"256M"`,
+ * Keys: `app`, `template`, `base`, `command` (shell line or list of words), `instances`, `memory` (megabytes, or `"256M"`,
  * `"1G"`), `cpu` (cores, `0.5`), `env` (names to scalars), `check` (`type`: `http` or `tcp`, `path`, `status`:
  * `"200-399"`, `interval`, `timeout`, `failures`, `successes`, `startup`), `stop_grace`, `drain`, `domains`. Durations
  * are text with their unit: `"500ms"`, `"10s"`, `"2m"`. Errors: `DINP_INVALID`, naming the key, the value and what is
@@ -63,13 +54,15 @@ export function parseManifest(value: JsonValue): AppManifest {
       hint: `Known keys: ${MANIFEST_KEYS.join(", ")}.`,
     });
   }
-  assertKnownKeys(value, MANIFEST_KEYS, "");
-  const manifest: Draft<AppManifest> = {};
-  for (const key of MANIFEST_KEYS) {
-    const given = own(value, key);
-    if (given !== undefined) readKey(manifest, key, given);
-  }
-  return manifest;
+  return readIn("dinp.yaml", () => {
+    assertKnownKeys(value, MANIFEST_KEYS, "");
+    const manifest: Draft<AppManifest> = {};
+    for (const key of MANIFEST_KEYS) {
+      const given = own(value, key);
+      if (given !== undefined) readKey(manifest, key, given);
+    }
+    return manifest;
+  });
 }
 
 function readKey(manifest: Draft<AppManifest>, key: (typeof MANIFEST_KEYS)[number], value: JsonValue): void {
@@ -80,6 +73,10 @@ function readKey(manifest: Draft<AppManifest>, key: (typeof MANIFEST_KEYS)[numbe
       return;
     case "template":
       manifest.template = readText(key, value, 64, "a template's name");
+      return;
+    case "base":
+      manifest.base = readText(key, value, 63, "a base image's name");
+      assertBaseName(manifest.base);
       return;
     case "command":
       manifest.command = readCommand(key, value);
@@ -148,67 +145,6 @@ function readEnv(value: JsonValue): Readonly<Record<string, string>> {
   return env;
 }
 
-function readCheck(value: JsonValue): Partial<HealthCheck> {
-  if (!isJsonObject(value)) throw badValue("check", value, "a map, such as {path: /health}");
-  assertKnownKeys(value, CHECK_KEYS, "check.");
-  const check: Draft<Partial<HealthCheck>> = {};
-  for (const key of CHECK_KEYS) {
-    const given = own(value, key);
-    if (given !== undefined) readCheckKey(check, key, given);
-  }
-  return check;
-}
-
-function readCheckKey(
-  check: Draft<Partial<HealthCheck>>,
-  key: (typeof CHECK_KEYS)[number],
-  value: JsonValue,
-): void {
-  const name = `check.${key}`;
-  switch (key) {
-    case "type":
-      if (value !== "http" && value !== "tcp") throw badValue(name, value, '"http" or "tcp"');
-      check.type = value;
-      return;
-    case "path":
-      check.path = readPath(name, value);
-      return;
-    case "status":
-      Object.assign(check, readStatusRange(name, value));
-      return;
-    case "interval":
-      check.intervalMs = readDurationMs(name, value, 100, HOUR_MS);
-      return;
-    case "timeout":
-      check.timeoutMs = readDurationMs(name, value, 10, 600_000);
-      return;
-    case "failures":
-      check.failureThreshold = readInteger(name, value, 1, 100);
-      return;
-    case "successes":
-      check.successThreshold = readInteger(name, value, 1, 100);
-      return;
-    case "startup":
-      check.startupMs = readDurationMs(name, value, 1_000, HOUR_MS);
-      return;
-  }
-}
-
-function readPath(key: string, value: JsonValue): string {
-  if (typeof value === "string" && /^\/[\x21-\x7e]{0,2047}$/.test(value) && !value.includes("#"))
-    return value;
-  throw badValue(key, value, 'a path that begins with "/", without spaces, such as /health');
-}
-
-function readStatusRange(key: string, value: JsonValue): Pick<HealthCheck, "statusMin" | "statusMax"> {
-  const text = typeof value === "number" ? String(value) : value;
-  const match = typeof text === "string" ? /^([1-5][0-9]{2})(?:\s*-\s*([1-5][0-9]{2}))?$/.exec(text) : null;
-  const statusMin = Number(match?.[1] ?? NaN);
-  const statusMax = Number(match?.[2] ?? match?.[1] ?? NaN);
-  if (statusMin <= statusMax) return { statusMin, statusMax };
-  throw badValue(key, value, 'a status code or a range of them from 100 to 599, such as "200-399"');
-}
-
 function readDomains(value: JsonValue): readonly string[] {
   const allowed = `a list of at most ${String(limits.domainsPerAppMax)} host names, such as [www.example.org]`;
   if (!isJsonList(value) || value.length > limits.domainsPerAppMax) throw badValue("domains", value, allowed);
@@ -219,8 +155,4 @@ function readDomains(value: JsonValue): readonly string[] {
     throw badValue(`domains[${String(index)}]`, domain, wanted);
   });
   return [...new Set(domains)];
-}
-
-function own(value: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(value, key) ? value[key] : undefined;
 }

@@ -169,6 +169,8 @@ export interface Node {
   readonly runtime: string;
   /** Well-known interpreters that the node has, or null when images bring their own. */
   readonly programs: readonly string[] | null;
+  /** As many instances as its agent has ports for; absent: not known. */
+  readonly instancesMax?: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly cordoned: boolean;
   readonly registeredAt: number;
@@ -190,6 +192,12 @@ export interface Build {
   readonly appName: string;
   readonly state: "running" | "succeeded" | "failed";
   readonly image: ImageRef | null;
+  /** The URL that the code was fetched from, without its query; absent when the code was sent. */
+  readonly source?: string;
+  /** That points to the image; absent without one. */
+  readonly tag?: string;
+  /** The image that the app was put on; absent without one. */
+  readonly base?: { readonly name: string; readonly digest: string };
   readonly template: string;
   readonly command: readonly string[];
   readonly requires: readonly string[];
@@ -203,10 +211,59 @@ export interface Build {
   readonly createdBy: string;
 }
 
+/** What the builder said of one build, as it said it: to be made printable where it is shown. Written by the platform only. */
+export interface BuildLogRecord {
+  readonly buildId: string;
+  /** The first lines. */
+  readonly head: readonly string[];
+  /** How many lines between `head` and `tail` were not kept. */
+  readonly dropped: number;
+  /** The last lines, when there were more than fit into `head`. */
+  readonly tail: readonly string[];
+}
+
+/** An image that apps are put on, by the name that templates and apps know it by. Written by the platform only. */
+export interface Base {
+  readonly name: string;
+  readonly image: ImageRef;
+  /** What it was made of, for people. */
+  readonly source: string;
+  readonly layers: number;
+  /** Of the layers as they are stored. */
+  readonly bytes: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+/** A registry besides the platform's own that images are taken from. Written by the platform only. */
+export interface RegistryAccount {
+  readonly teamId: string;
+  /** `HOST` or `HOST:PORT`, lower case, as it stands in references to images. */
+  readonly host: string;
+  /** Null: anonymous. */
+  readonly username: string | null;
+  /** Sealed by the platform's `SecretBox`; null without one. */
+  readonly sealedPassword: string | null;
+  /** Certificates (PEM) that are trusted besides the well-known authorities, or null. */
+  readonly ca: string | null;
+  readonly plainHttp: boolean;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+/** An image that lost a record that named it: it goes from the registry unless another one needs it. Written by the platform only. */
+export interface ImageDiscard {
+  /** `REPOSITORY@DIGEST`. */
+  readonly id: string;
+  readonly image: ImageRef;
+}
+
 /** The user's `dinp.yaml`, validated; every field may be absent. */
 export interface AppManifest {
   readonly app?: string;
   readonly template?: string;
+  /** The name of the base image that the app is put on. */
+  readonly base?: string;
   readonly command?: string | readonly string[];
   readonly instances?: number;
   readonly memoryMb?: number;

@@ -1,5 +1,13 @@
-import type { App, CrashRecord, InstanceExit, NodeId, Placement, Release } from "../model/records.js";
-import type { CapacityLedger } from "./capacity.js";
+import type {
+  App,
+  CrashRecord,
+  InstanceExit,
+  InstanceId,
+  NodeId,
+  Placement,
+  Release,
+} from "../model/records.js";
+import type { CapacityLedger, MisfitCode } from "./capacity.js";
 import type { ClusterView } from "./cluster-view.js";
 import { type AppInstances, type Instance, sortInstances } from "./instances.js";
 import type { NodeHealth } from "./node-health.js";
@@ -16,6 +24,19 @@ import type {
 import { crashBackoffMs, type PlanPolicy, surgeOf } from "./policy.js";
 import { judgeRollout, type Target } from "./rollout.js";
 
+/** What an app's plan waits for besides its own records and the time; filled in by planning. */
+export interface Waits {
+  /** A router that has not let go of an instance. */
+  routers: boolean;
+  room: MissingRoom | null;
+}
+
+/** Room for one more instance of the release, and why there is none. */
+export interface MissingRoom {
+  readonly release: Release;
+  readonly code: MisfitCode;
+}
+
 /** All that the planning of one app looks at. */
 export interface PlanContext {
   readonly view: ClusterView;
@@ -24,7 +45,10 @@ export interface PlanContext {
   readonly policy: PlanPolicy;
   readonly health: ReadonlyMap<NodeId, NodeHealth>;
   readonly ledger: CapacityLedger;
+  /** Placements of releases older than this leader wait until then for nodes to report; null: they need not. */
+  readonly reportsUntil: number | null;
   readonly wake: WakeTime;
+  readonly waits: Waits;
   /** How many more inferred stops this plan may contain; counted down. */
   readonly budget: { inferredStops: number };
 }
@@ -156,12 +180,14 @@ function place(
       return;
     }
   }
+  if (mustAwaitReports(app, release, draft, context)) return;
   const why = fallback ?? `${String(app.instances)} wanted of release ${String(release.number)}`;
   for (let i = 0; i < count; i += 1) {
     const fit = context.ledger.fit(release);
     if (fit.node === null) {
       const reason = `release ${String(release.number)} needs ${String(count - i)} more: ${fit.why}`;
       draft.refused.push({ appId: app.id, code: fit.code, reason, retryAt: null });
+      context.waits.room = { release, code: fit.code };
       return;
     }
     context.ledger.reserve(fit.node.id, release);
@@ -172,6 +198,16 @@ function place(
       reason: `${why}; ${fit.why}`,
     });
   }
+}
+
+/** What looks missing may run unrecorded on a node that this leader has not heard of yet: it would be doubled. */
+function mustAwaitReports(app: App, release: Release, draft: Draft, context: PlanContext): boolean {
+  const retryAt = context.reportsUntil;
+  if (retryAt === null || release.createdAt > context.facts.leaderSince) return false;
+  const reason = "a new leader first waits for every node's report of what runs there";
+  draft.refused.push({ appId: app.id, code: "nodes-not-reported", reason, retryAt });
+  context.wake.by(retryAt);
+  return true;
 }
 
 /** Fewer are wanted than run: those that serve least go first, so the wanted number of ready ones stays. */
@@ -291,7 +327,8 @@ function idsOf(status: {
 function progressDrains(instances: AppInstances, draft: Draft, context: PlanContext): void {
   for (const { placement, status } of instances.draining) {
     const drainMs = context.view.get("release", placement.releaseId)?.drainMs ?? 0;
-    const endsAt = placement.changedAt + drainMs;
+    const seenAt = context.facts.drainSeenAt?.(placement.instanceId) ?? placement.changedAt;
+    const endsAt = Math.max(placement.changedAt, seenAt) + drainMs;
     const to = "stopped";
     if (status === undefined || status.phase === "exited" || status.readyAt === null) {
       draft.move.push({ placement, to, reason: placement.reason });
@@ -300,13 +337,16 @@ function progressDrains(instances: AppInstances, draft: Draft, context: PlanCont
     } else if (context.now >= endsAt) {
       const waited = `${placement.reason}; requests still ran after ${String(drainMs)} ms`;
       draft.move.push({ placement, to, reason: waited });
-    } else context.wake.by(endsAt);
+    } else {
+      context.wake.by(endsAt);
+      context.waits.routers = true;
+    }
   }
 }
 
 function forgetEnded(instances: AppInstances, draft: Draft, context: PlanContext): void {
   for (const { placement, status } of instances.stopped) {
-    if (status?.phase !== "exited" || !context.facts.isUnrouted(placement.instanceId)) continue;
+    if (status?.phase !== "exited" || !isLetGo(placement.instanceId, context)) continue;
     draft.forget.push({
       instanceId: placement.instanceId,
       appId: placement.appId,
@@ -314,13 +354,19 @@ function forgetEnded(instances: AppInstances, draft: Draft, context: PlanContext
     });
   }
   for (const orphan of instances.orphans) {
-    if (orphan.phase !== "exited" || !context.facts.isUnrouted(orphan.instanceId)) continue;
+    if (orphan.phase !== "exited" || !isLetGo(orphan.instanceId, context)) continue;
     draft.forget.push({
       instanceId: orphan.instanceId,
       appId: orphan.appId,
       reason: "ended without a placement",
     });
   }
+}
+
+function isLetGo(instanceId: InstanceId, context: PlanContext): boolean {
+  if (context.facts.isUnrouted(instanceId)) return true;
+  context.waits.routers = true;
+  return false;
 }
 
 function hasNothingLeft(instances: AppInstances): boolean {

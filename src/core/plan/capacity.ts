@@ -1,60 +1,89 @@
-import type { Node, NodeId, Release } from "../model/records.js";
-import type { ClusterView } from "./cluster-view.js";
+import type { AppId, Node, NodeId, Release } from "../model/records.js";
+import { type ClusterView, reservedRelease } from "./cluster-view.js";
 import type { NodeHealth } from "./node-health.js";
-
-interface NodeLoad {
-  readonly node: Node;
-  readonly health: NodeHealth;
-  memoryMb: number;
-  cpuMillis: number;
-  instances: number;
-  readonly perApp: Map<string, number>;
-}
+import { NO_ROOM, NodeTree } from "./node-tree.js";
 
 /** Where an instance fits, or why it fits nowhere. */
 export type Fit =
   | { readonly node: Node; readonly why: string }
-  | { readonly node: null; readonly code: "no-node" | "no-capacity"; readonly why: string };
+  | { readonly node: null; readonly code: MisfitCode; readonly why: string };
+
+/** Nodes that could run it are full, or none could. */
+export type MisfitCode = "no-capacity" | "no-node";
+
+type Misfit = Extract<Fit, { readonly node: null }>;
 
 const NODES_NAMED_MAX = 3;
 
 /**
- * What is reserved on every node. A placement holds its release's memory and processor share from the moment it is
- * planned until its instance has ended.
+ * What every node can still take: what the view says is reserved, and what the plan in hand adds. It is kept from plan
+ * to plan: {@link CapacityLedger.refresh} takes over what changed, {@link CapacityLedger.undo} takes back what a plan
+ * reserved, since that counts from when the view shows it.
  */
 export class CapacityLedger {
-  readonly #loads = new Map<NodeId, NodeLoad>();
+  readonly #view: ClusterView;
+  readonly #places: ReadonlyMap<NodeId, number>;
+  readonly #nodes: readonly NodeId[];
+  readonly #tree: NodeTree;
+  #health: ReadonlyMap<NodeId, NodeHealth>;
+  /** What this plan reserved besides the view's loads. */
+  readonly #added = new Map<NodeId, { memoryMb: number; cpuMillis: number; instances: number }>();
+  readonly #ownOfApp = new Map<AppId, Map<NodeId, number>>();
+  /** By what was asked for: a full cluster refuses many for the same reason. */
+  readonly #misfits = new Map<string, Misfit>();
 
   constructor(view: ClusterView, health: ReadonlyMap<NodeId, NodeHealth>) {
-    for (const node of view.all("node")) {
-      this.#loads.set(node.id, {
-        node,
-        health: health.get(node.id) ?? "silent",
-        memoryMb: 0,
-        cpuMillis: 0,
-        instances: 0,
-        perApp: new Map(),
-      });
+    this.#view = view;
+    this.#health = health;
+    this.#nodes = [...view.all("node")].map((node) => node.id).sort();
+    this.#places = new Map(this.#nodes.map((id, place) => [id, place]));
+    this.#tree = new NodeTree(this.#nodes.length);
+    for (const id of this.#nodes) this.#update(id);
+  }
+
+  /** True while it knows exactly the view's nodes among the given ones. */
+  covers(nodes: Iterable<NodeId>): boolean {
+    for (const id of nodes) {
+      if (this.#places.has(id) !== (this.#view.get("node", id) !== undefined)) return false;
     }
-    for (const placement of view.all("placement")) {
-      if (view.get("instanceStatus", placement.instanceId)?.phase === "exited") continue;
-      const release = view.get("release", placement.releaseId);
-      if (release !== undefined) this.reserve(placement.nodeId, release);
-    }
+    return true;
+  }
+
+  /** Takes over what the view and the health now say of the nodes. */
+  refresh(nodes: Iterable<NodeId>, health: ReadonlyMap<NodeId, NodeHealth>): void {
+    this.#health = health;
+    for (const id of nodes) this.#update(id);
   }
 
   /** How many instances the node holds in all. */
   instancesOn(nodeId: NodeId): number {
-    return this.#loads.get(nodeId)?.instances ?? 0;
+    return this.#view.loadOf(nodeId).instances + (this.#added.get(nodeId)?.instances ?? 0);
   }
 
   reserve(nodeId: NodeId, release: Release): void {
-    const load = this.#loads.get(nodeId);
-    if (load === undefined) return;
-    load.memoryMb += release.memoryMb;
-    load.cpuMillis += release.cpuMillis;
-    load.instances += 1;
-    load.perApp.set(release.appId, (load.perApp.get(release.appId) ?? 0) + 1);
+    const own = this.#ownOf(release.appId);
+    own.set(nodeId, (own.get(nodeId) ?? 0) + 1);
+    const added = this.#added.get(nodeId) ?? { memoryMb: 0, cpuMillis: 0, instances: 0 };
+    added.memoryMb += release.memoryMb;
+    added.cpuMillis += release.cpuMillis;
+    added.instances += 1;
+    this.#added.set(nodeId, added);
+    this.#update(nodeId);
+  }
+
+  /** Takes back all that was reserved here. */
+  undo(): void {
+    const nodes = [...this.#added.keys()];
+    this.#added.clear();
+    this.#ownOfApp.clear();
+    for (const id of nodes) this.#update(id);
+  }
+
+  /** True when the node could take one more instance of the release now. */
+  couldTake(nodeId: NodeId, release: Release): boolean {
+    const place = this.#places.get(nodeId);
+    if (place === undefined || !this.#tree.hasRoom(place, release.memoryMb, release.cpuMillis)) return false;
+    return this.#missingPrograms(nodeId, release).length === 0;
   }
 
   /**
@@ -62,27 +91,104 @@ export class CapacityLedger {
    * then by id.
    */
   fit(release: Release): Fit {
-    let best: NodeLoad | null = null;
+    const own = this.#ownOf(release.appId);
+    const id = this.#fitOnOther(release, own) ?? this.#fitOnOwn(release, own);
+    const node = id === null ? undefined : this.#view.get("node", id);
+    if (node === undefined) return this.#misfit(release);
+    const count = String(own.get(node.id) ?? 0);
+    return { node, why: `node ${node.id} has ${count} of this app's instances and room` };
+  }
+
+  /** Why the release fits on no node, for one that does not. */
+  misfitCode(release: Release): MisfitCode {
+    return this.#misfit(release).code;
+  }
+
+  #fitOnOther(release: Release, own: ReadonlyMap<NodeId, number>): NodeId | null {
+    if (own.size >= this.#nodes.length) return null;
+    const place = this.#tree.find(release.memoryMb, release.cpuMillis, (candidate) => {
+      const id = this.#nodes[candidate];
+      return id !== undefined && !own.has(id) && this.#missingPrograms(id, release).length === 0;
+    });
+    return this.#nodes[place] ?? null;
+  }
+
+  #fitOnOwn(release: Release, own: ReadonlyMap<NodeId, number>): NodeId | null {
+    let best: { readonly id: NodeId; readonly count: number; readonly ratio: number } | null = null;
+    for (const [id, count] of own) {
+      const place = this.#places.get(id);
+      if (place === undefined || (best !== null && count > best.count)) continue;
+      const ratio = this.#tree.ratioOf(place);
+      if (best !== null && count === best.count) {
+        if (ratio < best.ratio || (ratio === best.ratio && id > best.id)) continue;
+      }
+      if (this.couldTake(id, release)) best = { id, count, ratio };
+    }
+    return best?.id ?? null;
+  }
+
+  #ownOf(appId: AppId): Map<NodeId, number> {
+    const known = this.#ownOfApp.get(appId);
+    if (known !== undefined) return known;
+    const own = new Map<NodeId, number>();
+    for (const placement of this.#view.of("placement", appId)) {
+      if (reservedRelease(this.#view, placement) === undefined) continue;
+      own.set(placement.nodeId, (own.get(placement.nodeId) ?? 0) + 1);
+    }
+    this.#ownOfApp.set(appId, own);
+    return own;
+  }
+
+  #update(id: NodeId): void {
+    this.#misfits.clear();
+    const place = this.#places.get(id);
+    if (place === undefined) return;
+    const node = this.#view.get("node", id);
+    if (node === undefined || node.cordoned || this.#health.get(id) !== "live" || this.#hasNoPort(node)) {
+      this.#tree.set(place, NO_ROOM);
+      return;
+    }
+    const { memoryMb, cpuMillis } = this.#free(node);
+    this.#tree.set(place, { ratio: memoryMb / Math.max(1, node.memoryMb), memoryMb, cpuMillis });
+  }
+
+  #free(node: Node): { readonly memoryMb: number; readonly cpuMillis: number } {
+    const load = this.#view.loadOf(node.id);
+    const added = this.#added.get(node.id);
+    return {
+      memoryMb: node.memoryMb - load.memoryMb - (added?.memoryMb ?? 0),
+      cpuMillis: node.cpuMillis - load.cpuMillis - (added?.cpuMillis ?? 0),
+    };
+  }
+
+  /** Each instance needs a port of its own. */
+  #hasNoPort({ id, instancesMax }: Node): boolean {
+    return instancesMax !== undefined && this.instancesOn(id) >= instancesMax;
+  }
+
+  #missingPrograms(id: NodeId, release: Release): readonly string[] {
+    const programs = this.#view.get("node", id)?.programs ?? null;
+    return programs === null ? [] : release.requires.filter((name) => !programs.includes(name));
+  }
+
+  #misfit(release: Release): Misfit {
+    const key = JSON.stringify([release.memoryMb, release.cpuMillis, release.requires]);
+    const known = this.#misfits.get(key) ?? this.#explain(release);
+    this.#misfits.set(key, known);
+    return known;
+  }
+
+  #explain(release: Release): Misfit {
+    if (this.#nodes.length === 0) return { node: null, code: "no-node", why: "no node has registered" };
     const obstacles: string[] = [];
     let full = false;
-    for (const load of this.#loads.values()) {
-      const obstacle = obstacleOf(load, release);
-      if (obstacle === null) {
-        if (best === null || isBetter(load, best, release.appId)) best = load;
-      } else {
-        full ||= obstacle.capacity;
-        if (obstacles.length < NODES_NAMED_MAX) obstacles.push(`${load.node.id}: ${obstacle.why}`);
-      }
+    for (const id of this.#nodes) {
+      const obstacle = this.#obstacle(id, release);
+      full ||= obstacle.capacity;
+      if (obstacles.length < NODES_NAMED_MAX) obstacles.push(`${id}: ${obstacle.why}`);
+      else if (full) break;
     }
-    if (best !== null) {
-      const own = best.perApp.get(release.appId) ?? 0;
-      return {
-        node: best.node,
-        why: `node ${best.node.id} has ${String(own)} of this app's instances and room`,
-      };
-    }
-    if (this.#loads.size === 0) return { node: null, code: "no-node", why: "no node has registered" };
-    const rest = this.#loads.size - obstacles.length;
+    const rest = this.#nodes.length - obstacles.length;
     const more = rest > 0 ? `; and ${String(rest)} more` : "";
     return {
       node: null,
@@ -90,35 +196,29 @@ export class CapacityLedger {
       why: `no node can take it (${obstacles.join("; ")}${more})`,
     };
   }
-}
 
-function isBetter(a: NodeLoad, b: NodeLoad, appId: string): boolean {
-  const ownA = a.perApp.get(appId) ?? 0;
-  const ownB = b.perApp.get(appId) ?? 0;
-  if (ownA !== ownB) return ownA < ownB;
-  const freeA = 1 - a.memoryMb / Math.max(1, a.node.memoryMb);
-  const freeB = 1 - b.memoryMb / Math.max(1, b.node.memoryMb);
-  if (freeA !== freeB) return freeA > freeB;
-  return a.node.id < b.node.id;
-}
-
-function obstacleOf(
-  load: NodeLoad,
-  release: Release,
-): { readonly why: string; readonly capacity: boolean } | null {
-  const { node } = load;
-  if (load.health !== "live") return { why: "has not reported lately", capacity: false };
-  if (node.cordoned) return { why: "is cordoned", capacity: false };
-  const programs = node.programs;
-  const missing = programs === null ? [] : release.requires.filter((name) => !programs.includes(name));
-  if (missing.length > 0) return { why: `has no ${missing.join(", ")}`, capacity: false };
-  const freeMb = node.memoryMb - load.memoryMb;
-  if (freeMb < release.memoryMb) {
-    return { why: `${String(freeMb)} of ${String(release.memoryMb)} MB memory free`, capacity: true };
+  #obstacle(id: NodeId, release: Release): { readonly why: string; readonly capacity: boolean } {
+    const node = this.#view.get("node", id);
+    if (node === undefined || this.#health.get(id) !== "live") {
+      return { why: "has not reported lately", capacity: false };
+    }
+    if (node.cordoned) return { why: "is cordoned", capacity: false };
+    const missing = this.#missingPrograms(id, release);
+    if (missing.length > 0) return { why: `has no ${missing.join(", ")}`, capacity: false };
+    if (this.#hasNoPort(node)) {
+      const ports = String(node.instancesMax);
+      return { why: `has ${ports} ports for instances, all of which are taken`, capacity: true };
+    }
+    const { memoryMb, cpuMillis } = this.#free(node);
+    if (memoryMb < release.memoryMb) {
+      return {
+        why: `${String(memoryMb)} MB of memory free, ${String(release.memoryMb)} needed`,
+        capacity: true,
+      };
+    }
+    return {
+      why: `${String(cpuMillis / 1000)} processors free, ${String(release.cpuMillis / 1000)} needed`,
+      capacity: true,
+    };
   }
-  const freeMillis = node.cpuMillis - load.cpuMillis;
-  if (freeMillis < release.cpuMillis) {
-    return { why: `${String(freeMillis)} of ${String(release.cpuMillis)} cpu millis free`, capacity: true };
-  }
-  return null;
 }

@@ -38,8 +38,10 @@ export function sortInstances(
     orphans: [] as InstanceStatus[],
   };
   const placements = [...view.of("placement", app.id)].sort(byAge);
+  let placed = 0;
   for (const placement of placements) {
     const status = view.get("instanceStatus", placement.instanceId);
+    if (status?.appId === app.id) placed += 1;
     const ready = status?.phase === "running" && status.ready;
     const instance: Instance = { placement, status, ready };
     if (placement.desired === "draining") sorted.draining.push(instance);
@@ -48,8 +50,12 @@ export function sortInstances(
     else if (health.get(placement.nodeId) === "lost") sorted.lost.push({ ...instance, ready: false });
     else sorted.live.push(instance);
   }
-  for (const status of view.of("instanceStatus", app.id)) {
-    if (view.get("placement", status.instanceId) === undefined) sorted.orphans.push(status);
+  const statuses = [...view.of("instanceStatus", app.id)];
+  // Nearly always every status has its placement, and none has to be looked up.
+  if (statuses.length > placed) {
+    sorted.orphans.push(
+      ...statuses.filter(({ instanceId }) => view.get("placement", instanceId) === undefined),
+    );
   }
   sorted.orphans.sort((a, b) => compare(a.instanceId, b.instanceId));
   return sorted;

@@ -48,13 +48,14 @@ export type RefusalCode =
   | "no-capacity"
   | "crash-backoff"
   | "release-missing"
+  | "nodes-not-reported"
   | "orphan-of-unknown-app"
   | "inferred-stop-budget"
   | "view-not-fresh";
 
 /** Something that was wanted and not done. */
 export interface Refusal {
-  readonly appId: AppId | null;
+  readonly appId: AppId;
   readonly code: RefusalCode;
   readonly reason: string;
   /** When it will be tried again by itself; null when something else has to change first. */
@@ -79,9 +80,11 @@ export interface AppPlan {
 
 /** What the whole cluster needs done. */
 export interface Plan {
+  /** The apps that were looked at; what earlier plans of the same planner said of others still holds. */
+  readonly looked: ReadonlySet<AppId>;
   /** Only apps with something to do or refused, in a fixed order (by app id). */
   readonly apps: readonly AppPlan[];
-  /** What concerns no known app. */
+  /** What concerns apps that have no record. */
   readonly refused: readonly Refusal[];
   /** When time alone will change the plan; null when it will not. */
   readonly wakeAt: number | null;
@@ -93,7 +96,14 @@ export interface PlanFacts {
   readonly fresh: boolean;
   readonly leaderSince: number;
   /** When each node was last heard of by this leader. */
-  readonly nodeSeenAt: ReadonlyMap<NodeId, number>;
+  readonly nodeSeenAt: Pick<ReadonlyMap<NodeId, number>, "get">;
+  /** True once this leader has had a full report of the node's instances. Absent: all nodes count as reported. */
+  readonly isReported?: (nodeId: NodeId) => boolean;
+  /**
+   * When this leader first saw that the instance is to drain: its drain counts from then, since it stayed routed until then.
+   * Absent, or undefined: from when that was decided.
+   */
+  readonly drainSeenAt?: (instanceId: InstanceId) => number | undefined;
   /** Every registered router routes by a table without the instance, and none has a request of it in flight. */
   readonly isDrained: (instanceId: InstanceId) => boolean;
   /** Every registered router has acknowledged a table without the instance. */

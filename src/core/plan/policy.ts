@@ -17,6 +17,11 @@ export interface PlanPolicy {
   readonly lostAfterMs: number;
   /** A new leader calls no node lost for this long. */
   readonly leaderGraceMs: number;
+  /**
+   * A new leader that has not had every node's first full report places instances of older releases only after this
+   * long (at most the grace time): what it misses may run there.
+   */
+  readonly firstReportMs: number;
   /** When more than this share of the nodes is silent, none is called lost: the fault is more likely here. */
   readonly silentShareMax: number;
   /** Inferred stops (orphans) in the whole cluster per window. */
@@ -34,6 +39,7 @@ export const defaultPlanPolicy: PlanPolicy = Object.freeze({
   crashResetMs: 60_000,
   lostAfterMs: 30_000,
   leaderGraceMs: 60_000,
+  firstReportMs: 10_000,
   silentShareMax: 0.5,
   inferredStopsMax: 10,
   inferredStopsWindowMs: 600_000,

@@ -80,7 +80,10 @@ function judgeRunning(
   const ready = own.filter((instance) => instance.ready).length;
   const others = instances.live.length - own.length;
   if (ready >= app.instances && others === 0) {
-    return end("complete", `${String(ready)} of ${String(app.instances)} instances ready`);
+    return end(
+      "complete",
+      `${String(ready)} of ${String(app.instances)} instance${app.instances === 1 ? "" : "s"} ready`,
+    );
   }
   if (crash !== undefined && hasFailed(crash, policy)) {
     return end("failed", failureText(crash), crash.logTail);

@@ -1,9 +1,10 @@
 import { AppTree, appFolder, rewriteEntry, type RewrittenEntry } from "../build/rewrite-entry.js";
 import { decodeRootFile, isReadAtRoot } from "../build/root-files.js";
-import { templateNamed } from "../build/templates.js";
+import { templateNamed, type Template } from "../build/templates.js";
 import type { AppFiles } from "../build/choose-command.js";
 import { DinpError, type JsonValue } from "../model/errors.js";
 import { parseManifest } from "../model/manifest.js";
+import { readIn } from "../model/manifest-values.js";
 import type { AppManifest } from "../model/records.js";
 import type { ArchiveEntry } from "../ports/archive.js";
 import type { ByteStream } from "../ports/registry.js";
@@ -11,6 +12,7 @@ import type { ByteStream } from "../ports/registry.js";
 /** One app's entries on their way from its archive to its layer, and what is learned of them as they pass. */
 export class AppLayer {
   readonly #parseYaml: (text: string) => JsonValue;
+  readonly #templates: readonly Template[];
   readonly #entriesMax: number;
   readonly #tree = new AppTree();
   readonly #rootNames = new Set<string>();
@@ -20,9 +22,14 @@ export class AppLayer {
   #files = 0;
   #bytes = 0;
 
-  constructor(parseYaml: (text: string) => JsonValue, entriesMax: number) {
-    this.#parseYaml = parseYaml;
-    this.#entriesMax = entriesMax;
+  constructor(options: {
+    readonly parseYaml: (text: string) => JsonValue;
+    readonly templates: readonly Template[];
+    readonly entriesMax: number;
+  }) {
+    this.#parseYaml = options.parseYaml;
+    this.#templates = options.templates;
+    this.#entriesMax = options.entriesMax;
   }
 
   /** Files of the app, and their bytes, so far. */
@@ -59,12 +66,22 @@ export class AppLayer {
       this.#rootNames.add(rewritten.path.split("/", 1)[0] ?? "");
       if (rewritten.type !== "directory") this.#files += 1;
       this.#bytes += rewritten.size;
-      yield this.#emit(rewritten, await this.#contentOf(rewritten, entry.content));
+      const content = isReadAtRoot(rewritten)
+        ? await this.#readAtRoot(rewritten, entry.content)
+        : entry.content;
+      yield this.#emit(this.#withMode(rewritten), content);
     }
     if (this.#files > 0) return;
     throw new DinpError("DINP_ARCHIVE_REFUSED", "The archive has no files.", {
       hint: "Push the folder that holds the built app.",
     });
+  }
+
+  /** A hard link has its file's mode: who unpacks it may set that anew. */
+  #withMode(entry: RewrittenEntry): RewrittenEntry {
+    return entry.type === "hardlink" && this.#tree.isExecutable(entry.path)
+      ? { ...entry, mode: 0o755 }
+      : entry;
   }
 
   #emit(entry: RewrittenEntry, content: ByteStream): ArchiveEntry {
@@ -81,8 +98,7 @@ export class AppLayer {
     return { path: inImage(entry.path), type, mode, size, linkTarget: target, content };
   }
 
-  async #contentOf(entry: RewrittenEntry, content: ByteStream): Promise<ByteStream> {
-    if (!isReadAtRoot(entry)) return content;
+  async #readAtRoot(entry: RewrittenEntry, content: ByteStream): Promise<ByteStream> {
     const bytes = await collect(content, entry.size);
     const text = decodeRootFile(entry.path, bytes);
     if (entry.path === "dinp.yaml") this.#manifest = this.#readManifest(text);
@@ -91,15 +107,9 @@ export class AppLayer {
   }
 
   #readManifest(text: string): AppManifest {
-    let value: JsonValue;
-    try {
-      value = this.#parseYaml(text);
-    } catch (error) {
-      if (!(error instanceof DinpError)) throw error;
-      throw new DinpError(error.code, `dinp.yaml: ${error.message}`, { cause: error });
-    }
+    const value = readIn("dinp.yaml", () => this.#parseYaml(text));
     const manifest = parseManifest(value);
-    if (manifest.template !== undefined) templateNamed(manifest.template);
+    if (manifest.template !== undefined) templateNamed(this.#templates, manifest.template);
     return manifest;
   }
 }

@@ -10,7 +10,7 @@ import type {
   Rollout,
 } from "../model/records.js";
 import type { StateStore, Stored } from "../ports/state-store.js";
-import { quoted } from "./text.js";
+import { printable, quoted } from "./text.js";
 import type { ReadOptions } from "./context.js";
 
 /** All that is known of one app. */
@@ -26,23 +26,38 @@ export interface AppRecords {
   readonly domains: readonly Domain[];
 }
 
-/** Rejects with `DINP_NOT_FOUND`, naming what was looked for. */
+/** The error for an app that is not there; it names what was looked for. */
 export function appNotFound(name: string): DinpError {
   return new DinpError("DINP_NOT_FOUND", `There is no app named ${quoted(name)}.`, {
     hint: "List the apps to see their names, or push one to create it.",
-    details: { app: name.slice(0, 120) },
+    details: { app: printable(name, 120) },
   });
 }
 
-/** The app of that name that is not deleted. `DINP_NOT_FOUND`. */
+/** The app of that name that is not deleted. `DINP_NOT_FOUND`, `DINP_CONFLICT` (see `WriteOptions.ifRevision`). */
 export async function requireApp(
   store: StateStore,
   name: string,
-  options: ReadOptions,
+  options: ReadOptions & { readonly ifRevision?: number | undefined },
 ): Promise<Stored<"app">> {
-  const app = await store.getUnique("app", "name", name, withSignal(options));
+  const app = await findApp(store, name, options);
   if (app === null) throw appNotFound(name);
   return app;
+}
+
+/** As {@link requireApp}; null when there is none. */
+export async function findApp(
+  store: StateStore,
+  name: string,
+  options: ReadOptions & { readonly ifRevision?: number | undefined },
+): Promise<Stored<"app"> | null> {
+  const app = await store.getUnique("app", "name", name, withSignal(options));
+  const revision = app?.revision ?? 0;
+  if (options.ifRevision === undefined || options.ifRevision === revision) return app;
+  throw new DinpError("DINP_CONFLICT", `The app ${quoted(name)} was changed since it was read.`, {
+    hint: "Read it again, see whether the change is still meant, and send it with the new revision.",
+    details: { precondition: true, revision },
+  });
 }
 
 /** As {@link requireApp}, but one that is being deleted is found too (the newest), unless a live one has its name. */

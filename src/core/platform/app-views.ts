@@ -43,11 +43,21 @@ export function appView(records: AppRecords, info: PlatformInfo): AppView {
   };
 }
 
-/** `refusal`: why the leader last could not place an instance of the app, null when it could. */
-export function appDetail(records: AppRecords, info: PlatformInfo, refusal: string | null): AppDetail {
+/**
+ * `refusal`: why the leader last could not place an instance of the app, null when it could. `nextStartAt`: until when
+ * the next start waits after a failure.
+ */
+export function appDetail(
+  records: AppRecords,
+  info: PlatformInfo,
+  refusal: string | null,
+  nextStartAt: number | null,
+  revision: number,
+): AppDetail {
   const { current, crash } = records;
   return {
     ...appView(records, info),
+    revision,
     template: current?.template ?? null,
     command: current?.command ?? [],
     domains: records.domains.map(domainView),
@@ -57,7 +67,7 @@ export function appDetail(records: AppRecords, info: PlatformInfo, refusal: stri
       crash === null || crash.failures === 0
         ? null
         : { failures: crash.failures, at: crash.lastAt, reason: crash.lastReason, logTail: crash.logTail },
-    nextStartAt: null,
+    nextStartAt,
     notices: notices(records, refusal),
   };
 }
@@ -160,10 +170,16 @@ export function domainView(domain: Domain): DomainView {
 /** `abandonedAfterMs`: a build that runs for longer has lost its process. */
 export function buildView(build: Build, now: number, abandonedAfterMs: number): BuildView {
   const abandoned = build.state === "running" && now - build.createdAt > abandonedAfterMs;
+  const { image } = build;
   return {
     id: build.id,
+    app: build.appName,
     state: abandoned ? "failed" : build.state,
-    digest: build.image?.digest ?? null,
+    digest: image?.digest ?? null,
+    image: image === null ? null : `${image.repository}@${image.digest}`,
+    source: build.source ?? null,
+    tag: build.tag ?? null,
+    base: build.base === undefined ? null : `${build.base.name}@${build.base.digest}`,
     template: build.template,
     command: build.command,
     files: build.files,
@@ -171,6 +187,7 @@ export function buildView(build: Build, now: number, abandonedAfterMs: number): 
     error: abandoned ? "the platform ended during the build" : build.error,
     createdAt: build.createdAt,
     endedAt: build.endedAt,
+    createdBy: build.createdBy,
     manifest: build.manifest,
   };
 }

@@ -1,3 +1,4 @@
+import { domainKey } from "../model/kinds.js";
 import type { App } from "../model/records.js";
 import type { Write } from "../ports/state-store.js";
 import {
@@ -7,10 +8,12 @@ import {
   readAppRecords,
   requireApp,
   withSignal,
+  type AppRecords,
 } from "./app-records.js";
 import { appDetail, appView, placed } from "./app-views.js";
 import { change } from "./change.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
+import { discardWrites } from "./discards.js";
 import { chargeDeletion } from "./deletion-budget.js";
 import type { ScaleRequest } from "./requests.js";
 import { quoted } from "./text.js";
@@ -34,10 +37,27 @@ export async function getApp(
   name: string,
   options: ReadOptions,
 ): Promise<AppDetail> {
+  return (await readDetail(context, name, options)).detail;
+}
+
+/** An app's detail, and the records that it was made from. `DINP_NOT_FOUND`. */
+export async function readDetail(
+  context: PlatformContext,
+  name: string,
+  options: ReadOptions,
+): Promise<{ readonly detail: AppDetail; readonly records: AppRecords }> {
   const app = await findAppEvenDeleted(context.store, name, options);
   const records = await readAppRecords(context.store, app, options);
   const isShort = app.desired === "running" && placed(records) < app.instances;
-  return appDetail(records, context.info(), isShort ? await lastRefusal(context, app, options) : null);
+  const refusal = isShort ? await lastRefusal(context, app, options) : null;
+  const nextStartAt = isShort ? context.cluster().nextStartAt(app.id) : null;
+  const revision = await revisionOf(context, app, options);
+  return { records, detail: appDetail(records, context.info(), refusal, nextStartAt, revision) };
+}
+
+/** The revision that last wrote the app's record; 0 when it is gone. */
+async function revisionOf(context: PlatformContext, app: App, options: ReadOptions): Promise<number> {
+  return (await context.store.get("app", app.id, withSignal(options)))?.revision ?? 0;
 }
 
 /** Why the leader last refused to do something for the app, among its newest events. */
@@ -115,11 +135,17 @@ export async function deleteApp(
     const app: App = { ...stored.value, deletedAt: now };
     const budget = await chargeDeletion(context, name, request.confirm === true, now, options);
     const domains = await listOf(store, "domain", app.id, options);
+    const releases = await listOf(store, "release", app.id, options);
     return {
       writes: [
         { op: "put", kind: "app", value: app, ifRevision: stored.revision },
         budget,
-        ...domains.map(({ host, path }): Write => ({ op: "delete", kind: "domain", key: `${host}${path}` })),
+        ...domains.map(({ host, path }): Write => ({
+          op: "delete",
+          kind: "domain",
+          key: domainKey(host, path),
+        })),
+        ...discardWrites(releases.map(({ image }) => image)),
       ],
       events: [{ type: "app.deleted", message: `deleted ${quoted(name)}`, app }],
       result: { deleted: true },

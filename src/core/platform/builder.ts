@@ -3,19 +3,31 @@ import {
   imageConfig,
   imageManifest,
   mediaTypes,
+  type BaseImage,
   type ImageParts,
   type ImagePlatform,
 } from "../build/image-plan.js";
-import { chooseTemplate, templateNamed } from "../build/templates.js";
+import { builtInTemplates } from "../build/built-in-templates.js";
+import { chooseTemplate, templateNamed, type Template } from "../build/templates.js";
+import { detectFormat, formatHeadBytes, unknownFormat } from "../build/upload-format.js";
+import { planUpload } from "../build/upload-plan.js";
 import { limits as defaultLimits } from "../model/defaults.js";
 import { DinpError, type JsonValue } from "../model/errors.js";
+import { assertImageRepository, assertImageTag } from "../model/image-names.js";
 import { assertCommand } from "../model/manifest.js";
 import type { AppManifest, ImageRef } from "../model/records.js";
-import type { Archive, ArchiveFormat } from "../ports/archive.js";
+import type { Archive, ArchiveEntry, ArchiveFormat } from "../ports/archive.js";
+import type { Compressor } from "../ports/compressor.js";
 import type { ByteStream, Descriptor, Registry } from "../ports/registry.js";
 import type { Clock, Hasher } from "../ports/system.js";
+import { pipRequirements } from "../build/pip-step.js";
+import { LayerWriter } from "./layer-writer.js";
+import { PipInstaller, withEnv, type InstallSteps } from "./pip-installer.js";
 import { AppLayer, once } from "./app-layer.js";
-import { boundedStream } from "./timed-stream.js";
+import { findBase, mountBase, noBases, wantedBase, type BaseSource, type WantedBase } from "./base-source.js";
+import { BuildReport } from "./build-report.js";
+import { peekStream } from "./peek-stream.js";
+import { boundedStream } from "./bounded-stream.js";
 
 /** Bounds of one build. */
 export interface BuilderLimits {
@@ -37,6 +49,17 @@ export interface BuilderOptions {
   /** Reads `dinp.yaml`; `DINP_INVALID` with the place of the mistake. */
   readonly parseYaml: (text: string) => JsonValue;
   readonly limits?: Partial<BuilderLimits>;
+  /** Base images that apps can be put on. Default: none. */
+  readonly bases?: BaseSource;
+  /** Compresses the layers. Without one they are stored as plain tars, which is faster; their diff ids are the same. */
+  readonly compressor?: Compressor;
+  /** In the order in which they are tried; one is `plain`. Default: those that come with the platform. */
+  readonly templates?: readonly Template[];
+  /**
+   * Runs what apps ask to have installed (`pip_requirements.txt`). Default: none, and nothing of an upload is run: such files are
+   * left as they are.
+   */
+  readonly steps?: InstallSteps;
   /** Written into the images. Default linux/amd64. */
   readonly platform?: ImagePlatform;
 }
@@ -45,12 +68,19 @@ export interface ImageBuildRequest {
   /** Where the image goes, such as `apps/hello`. */
   readonly repository: string;
   readonly bytes: ByteStream;
-  readonly format: ArchiveFormat;
+  /** Default: by the first bytes. */
+  readonly format?: ArchiveFormat | undefined;
+  /** What the upload is called, such as `shop.war`: some templates go by it. */
+  readonly fileName?: string | undefined;
   /** Default: the one in `dinp.yaml`, else by the files. */
   readonly template?: string;
   /** A shell line or an argument vector, before all that the app itself says. */
   readonly command?: string | readonly string[];
+  /** The name of the base image that the app is put on. Default: the one in `dinp.yaml`, else the template's if there is one. */
+  readonly base?: string;
   readonly tag?: string;
+  /** Is told what the build does, a line each; names from the archive are in them as they are. */
+  readonly log?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -58,6 +88,8 @@ export interface ImageBuildRequest {
 export interface BuildResult {
   readonly image: ImageRef;
   readonly template: string;
+  /** The image that it was put on, null without one. */
+  readonly base: { readonly name: string; readonly digest: string } | null;
   readonly command: readonly string[];
   readonly requires: readonly string[];
   /** The app's `dinp.yaml`, null without one. */
@@ -67,11 +99,13 @@ export interface BuildResult {
   readonly bytes: number;
 }
 
-/** Packs built code into images. Nothing of the code is run. */
+/** Packs built code into images. Nothing of the code is run, but what it asks to have installed where there are steps for that. */
 export interface Builder {
+  /** What apps can be made of, in the order in which it is tried. */
+  readonly templates: readonly Template[];
   /**
-   * Reads the archive once, as a stream, and stores it as an OCI image: one uncompressed layer in which the archive's
-   * entries lie below `/app`. The same entries give the same digest. Paths stay as they are: a single folder around
+   * Reads the archive once, as a stream, and stores it as an OCI image: one layer in which the archive's
+   * entries lie below `/app`. The same entries and compression give the same digest. Paths stay as they are: a single folder around
    * everything is not taken away.
    *
    * Errors: `DINP_ARCHIVE_REFUSED` (names the entry), `DINP_INVALID` (`dinp.yaml`, `package.json`, template, command),
@@ -87,18 +121,33 @@ export function createBuilder(options: BuilderOptions): Builder {
 }
 
 class ImageBuilder implements Builder {
+  readonly templates: readonly Template[];
   readonly #options: BuilderOptions;
   readonly #limits: BuilderLimits;
+  readonly #bases: BaseSource;
+  readonly #platform: ImagePlatform;
+  readonly #layers: LayerWriter;
+  readonly #installer: PipInstaller;
 
   constructor(options: BuilderOptions) {
     const { uploadBytesMax, imageBytesMax, imageFilesMax } = defaultLimits;
+    this.templates = options.templates ?? builtInTemplates;
+    this.#bases = options.bases ?? noBases;
+    this.#platform = options.platform ?? { architecture: "amd64", os: "linux" };
     this.#options = options;
     this.#limits = { uploadBytesMax, imageBytesMax, imageFilesMax, idleMs: 60_000, ...options.limits };
+    this.#layers = new LayerWriter(options);
+    this.#installer = new PipInstaller(options, this.#layers, this.#limits);
   }
 
   async build(request: ImageBuildRequest): Promise<BuildResult> {
-    if (request.template !== undefined) templateNamed(request.template);
+    if (request.template !== undefined) templateNamed(this.templates, request.template);
     if (request.command !== undefined) assertCommand(request.command);
+    assertImageRepository(request.repository);
+    if (request.tag !== undefined) assertImageTag(request.tag);
+    // Before the upload is read.
+    if (request.base !== undefined)
+      await findBase(this.#bases, { name: request.base, from: "the request" }, request);
     const stop = new AbortController();
     const abort = (): void => {
       stop.abort();
@@ -116,46 +165,110 @@ class ImageBuilder implements Builder {
 
   async #build(request: ImageBuildRequest, signal: AbortSignal): Promise<BuildResult> {
     const { repository } = request;
-    const app = new AppLayer(this.#options.parseYaml, this.#limits.imageFilesMax);
-    const layer = await this.#storeLayer(request, app, signal);
-    const { manifest } = app;
-    const template = chooseTemplate(app.appFiles.rootNames, request.template ?? manifest?.template);
-    const { command } = chooseCommand(app.appFiles, template, manifest, request.command);
+    const report = new BuildReport(request.log ?? (() => undefined), this.#options.clock);
+    const app = new AppLayer({
+      parseYaml: this.#options.parseYaml,
+      templates: this.templates,
+      entriesMax: this.#limits.imageFilesMax,
+    });
+    const { layer, diffId, uploaded } = await this.#storeLayer(request, app, signal);
+    const { manifest, appFiles } = app;
+    report.received(uploaded.format, app.size);
+    const named = request.template ?? manifest?.template;
+    const template =
+      named === undefined
+        ? (uploaded.template ?? chooseTemplate(this.templates, appFiles))
+        : templateNamed(this.templates, named);
+    report.template(template, request.template, manifest?.template);
+    const chosen = chooseCommand(appFiles, template, manifest, {
+      wanted: request.command,
+      templates: this.templates,
+    });
+    const { command } = chosen;
     const requires = requiredPrograms(template, command);
-    const platform = this.#options.platform ?? { architecture: "amd64", os: "linux" };
-    const parts = { template: template.name, command, requires, layer, base: null, platform };
-    const digest = await this.#storeImage(repository, parts, request.tag, signal);
-    return {
-      image: { repository, digest },
+    report.command(chosen, requires);
+    report.layer(layer);
+    const base = await this.#base(
+      request,
+      wantedBase(request.base, manifest?.base, template),
+      report,
+      signal,
+    );
+    const isPython = template.requires.includes("python3") || requires.includes("python3");
+    const installed =
+      isPython && appFiles.hasFile(pipRequirements)
+        ? await this.#installer.install({ repository, layer, base, report, log: request.log }, signal)
+        : null;
+    const platform = this.#platform;
+    const parts = {
       template: template.name,
       command,
       requires,
-      manifest,
+      port: template.port,
+      layer,
+      diffId,
+      installed,
+      base,
+      platform,
+    };
+    const digest = await this.#storeImage(repository, parts, request.tag, signal);
+    report.stored(repository, digest, request.tag);
+    return {
+      image: { repository, digest },
+      template: template.name,
+      base: base === null ? null : { name: base.name, digest: base.digest },
+      command,
+      requires,
+      manifest: withEnv(manifest, installed),
       ...app.size,
     };
   }
 
-  /** Archive → rewritten entries → tar → registry, in one pass. */
+  async #base(
+    request: ImageBuildRequest,
+    wanted: WantedBase | null,
+    report: BuildReport,
+    signal: AbortSignal,
+  ): Promise<BaseImage | null> {
+    const image = wanted === null ? null : await findBase(this.#bases, wanted, { signal });
+    report.base(wanted, image);
+    if (wanted === null || image === null) return null;
+    const { registry } = this.#options;
+    return mountBase(registry, wanted.name, image, request.repository, this.#platform, { signal });
+  }
+
+  /** Archive → rewritten entries → tar → (compressed) → registry, in one pass. */
   async #storeLayer(
     request: ImageBuildRequest,
     app: AppLayer,
     signal: AbortSignal,
-  ): Promise<{ readonly digest: string; readonly size: number }> {
-    const { registry, archive, clock } = this.#options;
+  ): Promise<Pick<ImageParts, "layer" | "diffId"> & { readonly uploaded: UploadedAs }> {
+    const { source, uploaded } = await this.#openUpload(request, signal);
+    return { ...(await this.#layers.write(request.repository, app.entries(source), signal)), uploaded };
+  }
+
+  /** The upload's entries, and the template that the upload itself names. */
+  async #openUpload(
+    request: ImageBuildRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly source: AsyncIterable<ArchiveEntry>; readonly uploaded: UploadedAs }> {
+    const { archive, clock } = this.#options;
     const { uploadBytesMax, imageBytesMax, imageFilesMax, idleMs } = this.#limits;
-    const upload = boundedStream(request.bytes, { bytesMax: uploadBytesMax, idleMs }, clock, signal);
-    const source = archive.read(upload, {
-      format: request.format,
-      maxBytes: imageBytesMax,
-      maxEntries: imageFilesMax,
-      signal,
-    });
-    const layer = new FailureKeeper(archive.write(app.entries(source), { signal }));
+    const bounded = boundedStream(request.bytes, { bytesMax: uploadBytesMax, idleMs }, clock, signal);
     try {
-      return await registry.writeBlob(request.repository, layer, { signal });
+      const { format, bytes } = await formatOf(bounded, request.format);
+      const facts = { format, fileName: request.fileName ?? null };
+      const { template, keepAs } = planUpload(this.templates, facts, request.template);
+      const bounds = { maxBytes: imageBytesMax, maxEntries: imageFilesMax, signal };
+      const entries = archive.read(bytes, { ...bounds, format: keepAs === null ? format : "file" });
+      const isProgram = format === "file";
+      return {
+        source: keepAs === null ? entries : named(entries, keepAs, isProgram),
+        uploaded: { format, template },
+      };
     } catch (error) {
-      // What went wrong in the archive says more than what a registry makes of a broken stream.
-      throw layer.failure === null ? error : layer.failure.error;
+      await bounded.return();
+      throw error;
     }
   }
 
@@ -193,25 +306,29 @@ class ImageBuilder implements Builder {
   }
 }
 
-/** A stream that remembers what it failed with. */
-class FailureKeeper implements AsyncIterable<Uint8Array> {
-  readonly #bytes: ByteStream;
-  #failure: { readonly error: unknown } | null = null;
+/** What an upload was taken for. */
+interface UploadedAs {
+  readonly format: ArchiveFormat;
+  /** The template that the upload itself names, before its files are looked at. */
+  readonly template: Template | null;
+}
 
-  constructor(bytes: ByteStream) {
-    this.#bytes = bytes;
-  }
+async function formatOf(
+  upload: ByteStream,
+  said: ArchiveFormat | undefined,
+): Promise<{ readonly format: ArchiveFormat; readonly bytes: ByteStream }> {
+  if (said !== undefined) return { format: said, bytes: upload };
+  const { head, bytes } = await peekStream(upload, formatHeadBytes);
+  const format = detectFormat(head);
+  if (format === null) throw unknownFormat(head);
+  return { format, bytes };
+}
 
-  get failure(): { readonly error: unknown } | null {
-    return this.#failure;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      yield* this.#bytes;
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    }
-  }
+/** The one entry of a file that is kept whole. */
+async function* named(
+  entries: AsyncIterable<ArchiveEntry>,
+  path: string,
+  isProgram: boolean,
+): AsyncGenerator<ArchiveEntry, void, undefined> {
+  for await (const entry of entries) yield { ...entry, path, mode: isProgram ? 0o755 : 0o644 };
 }

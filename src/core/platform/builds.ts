@@ -1,27 +1,40 @@
-import { limits } from "../model/defaults.js";
 import { DinpError, isDinpError, messageOf } from "../model/errors.js";
 import { newTimeId } from "../model/ids.js";
+import { assertImageTag } from "../model/image-names.js";
 import { assertAppName } from "../model/names.js";
 import type { Build } from "../model/records.js";
 import type { ArchiveFormat } from "../ports/archive.js";
 import type { ByteStream } from "../ports/registry.js";
 import { withSignal } from "./app-records.js";
 import { buildView } from "./app-views.js";
+import { BuildLog } from "./build-log.js";
+import { BuildSource } from "./build-source.js";
 import { change, isRemembered, toRecord } from "./change.js";
-import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
-import { isKey } from "./releases.js";
-import { printable, quoted } from "./text.js";
-import { Upload } from "./upload.js";
+import type { PlatformContext, WriteOptions } from "./context.js";
+import { appRepository } from "./discards.js";
+import { printable } from "./text.js";
 import type { BuildView } from "./views.js";
+import { withinTime } from "./within-time.js";
 
-/** Built code on its way in. */
-export interface BuildRequest {
-  readonly bytes: ByteStream;
-  /** Default `tar.gz`. */
+/** Built code on its way in: its bytes, or the http(s) URL that the platform is to fetch them from. */
+export type BuildRequest = BuildSettings &
+  (
+    | { readonly bytes: ByteStream; readonly url?: undefined }
+    | { readonly url: string; readonly bytes?: undefined }
+  );
+
+export interface BuildSettings {
+  /** Default: by the first bytes. */
   readonly format?: ArchiveFormat | undefined;
+  /** What the upload is called, such as `shop.war`: some templates go by it. At most 255 characters. Default: as the URL's path has it. */
+  readonly fileName?: string | undefined;
   readonly template?: string | undefined;
   /** A line for the shell. */
   readonly command?: string | undefined;
+  /** The name of the base image that the app is put on. */
+  readonly base?: string | undefined;
+  /** Points to the image afterwards, wherever it pointed before. */
+  readonly tag?: string | undefined;
 }
 
 /** Runs builds, a bounded number at a time. */
@@ -33,19 +46,17 @@ export class Builds {
     this.#context = context;
   }
 
-  async get(name: string, id: string, options: ReadOptions): Promise<BuildView> {
-    const build = isKey(id) ? await this.#context.store.get("build", id, withSignal(options)) : null;
-    if (build?.value.appName === name) return this.#view(build.value);
-    throw new DinpError("DINP_NOT_FOUND", `The app ${quoted(name)} has no build ${quoted(id)}.`);
-  }
-
   /**
    * Packs the code into an image and resolves when that is stored. The app need not exist. Errors: the builder's
-   * (`DINP_ARCHIVE_REFUSED`, `DINP_NO_COMMAND` …), `DINP_BUSY`, `DINP_TOO_LARGE`, `DINP_TIMEOUT`, `DINP_ABORTED`.
+   * (`DINP_ARCHIVE_REFUSED`, `DINP_NO_COMMAND` …), of a URL the {@link UploadFetcher}'s, `DINP_BUSY`, `DINP_TOO_LARGE`,
+   * `DINP_TIMEOUT`, `DINP_ABORTED`. Those of a build that has begun name it in `details.buildId`: its log says how far it came.
    */
   async create(name: string, request: BuildRequest, options: WriteOptions): Promise<BuildView> {
     assertAppName(name);
-    const { hasher, buildsMax } = this.#context;
+    if (request.tag !== undefined) assertImageTag(request.tag);
+    const log = new BuildLog();
+    const source = new BuildSource(request, this.#context, log, options.signal);
+    const { buildsMax } = this.#context;
     if (this.#running >= buildsMax) {
       throw new DinpError("DINP_BUSY", `${String(buildsMax)} builds are running, which is as many as may.`, {
         retryable: true,
@@ -54,12 +65,14 @@ export class Builds {
     }
     this.#running += 1;
     try {
-      const upload = new Upload(request.bytes, hasher, limits.uploadBytesMax);
       if (await isRemembered(this.#context, options))
-        return await this.#repeat(name, request, upload, options);
-      return await this.#build(name, request, upload, options);
+        return await this.#repeat(name, request, source, options);
+      return await this.#context.uses.during(appRepository(name), () =>
+        this.#build(name, request, source, log, options),
+      );
     } finally {
       this.#running -= 1;
+      source.end();
     }
   }
 
@@ -67,10 +80,10 @@ export class Builds {
   async #repeat(
     name: string,
     request: BuildRequest,
-    upload: Upload,
+    source: BuildSource,
     options: WriteOptions,
   ): Promise<BuildView> {
-    const input = inputOf(name, request, await upload.digest());
+    const input = inputOf(name, request, await source.identity());
     return change<BuildView>(this.#context, "build.create", input, options, () => {
       throw new DinpError("DINP_CONFLICT", "The answer to this request was forgotten meanwhile.", {
         retryable: true,
@@ -82,7 +95,8 @@ export class Builds {
   async #build(
     name: string,
     request: BuildRequest,
-    upload: Upload,
+    source: BuildSource,
+    log: BuildLog,
     options: WriteOptions,
   ): Promise<BuildView> {
     const { store, clock, random } = this.#context;
@@ -92,6 +106,8 @@ export class Builds {
       appName: name,
       state: "running",
       image: null,
+      ...(source.url === null ? {} : { source: source.url }),
+      ...(request.tag === undefined ? {} : { tag: request.tag }),
       template: printable(request.template ?? "", 64),
       command: [],
       requires: [],
@@ -108,74 +124,71 @@ export class Builds {
       withSignal(options),
     );
     try {
-      const built = await this.#run(name, request, upload, options, started);
-      const input = inputOf(name, request, await upload.digest());
-      return await this.#succeed(built, input, options);
+      const built = await this.#run(name, request, source, options, started, log);
+      const input = inputOf(name, request, await source.identity());
+      return await this.#succeed(built, log, input, options);
     } catch (error) {
       const told = toDinpError(error, options.signal);
-      await this.#fail(started, told, options.caller.subject);
-      throw told;
+      await this.#fail(started, log, told, options.caller.subject);
+      throw withBuildId(told, started.id);
     }
   }
 
   async #run(
     name: string,
     request: BuildRequest,
-    upload: Upload,
+    source: BuildSource,
     options: WriteOptions,
     started: Build,
+    log: BuildLog,
   ): Promise<Build> {
-    const { builder, clock, buildTimeoutMs } = this.#context;
-    const over = new AbortController();
-    const late = new AbortController();
-    const timer = clock.sleep(buildTimeoutMs, { signal: over.signal }).then(
-      () => {
-        late.abort();
-      },
-      () => undefined,
-    );
-    const signals = options.signal === undefined ? [late.signal] : [late.signal, options.signal];
-    try {
-      const result = await builder.build({
-        repository: `apps/${name}`,
-        bytes: upload,
-        format: request.format ?? "tar.gz",
+    const { builder, clock, buildTimeoutMs: ms } = this.#context;
+    const limit = { clock, ms, what: "The build", signal: options.signal };
+    const result = await withinTime(limit, (signal) =>
+      builder.build({
+        repository: appRepository(name),
+        bytes: source.bytes,
+        format: request.format,
+        fileName: source.fileName,
         ...(request.template === undefined ? {} : { template: request.template }),
         ...(request.command === undefined ? {} : { command: request.command }),
-        signal: AbortSignal.any(signals),
-      });
-      const { image, template, command, requires, manifest, files, bytes } = result;
-      return {
-        ...started,
-        state: "succeeded",
-        image,
-        template,
-        command,
-        requires,
-        manifest,
-        files,
-        bytes,
-        endedAt: clock.now(),
-      };
-    } catch (error) {
-      if (!late.signal.aborted) throw error;
-      const seconds = String(Math.round(buildTimeoutMs / 1000));
-      throw new DinpError("DINP_TIMEOUT", `The build took longer than ${seconds} s.`, { cause: error });
-    } finally {
-      over.abort();
-      await timer;
-    }
+        ...(request.base === undefined ? {} : { base: request.base }),
+        ...(request.tag === undefined ? {} : { tag: request.tag }),
+        log: (line) => {
+          log.add(line);
+        },
+        signal,
+      }),
+    );
+    const { image, template, base, command, requires, manifest, files, bytes } = result;
+    return {
+      ...started,
+      state: "succeeded",
+      image,
+      template,
+      ...(base === null ? {} : { base }),
+      command,
+      requires,
+      manifest,
+      files,
+      bytes,
+      endedAt: clock.now(),
+    };
   }
 
-  async #succeed(build: Build, input: object, options: WriteOptions): Promise<BuildView> {
+  async #succeed(build: Build, log: BuildLog, input: object, options: WriteOptions): Promise<BuildView> {
     const result = this.#view(build);
     const image = build.image?.digest.slice(0, 19) ?? "";
-    const message = `built ${build.appName}: ${String(build.files)} files, template ${build.template}, image ${image}`;
+    const what = `${String(build.files)} files, template ${build.template}, image ${image}`;
+    const message = `built ${build.appName}: ${what}${fromOf(build)}`;
     // The work is done: whoever asked may be gone, it is written down all the same.
     const rest: WriteOptions = { caller: options.caller, idempotencyKey: options.idempotencyKey };
     const answer = await change(this.#context, "build.create", input, rest, () =>
       Promise.resolve({
-        writes: [{ op: "put", kind: "build", value: build }],
+        writes: [
+          { op: "put", kind: "build", value: build },
+          { op: "put", kind: "buildLog", value: log.record(build.id) },
+        ],
         events: [{ type: "build.succeeded", message, app: { id: null, name: build.appName } }],
         result,
       }),
@@ -187,12 +200,16 @@ export class Builds {
   }
 
   /** Writes the failure down; when even that fails, the build is seen as abandoned later. */
-  async #fail(started: Build, error: DinpError, actor: string): Promise<void> {
+  async #fail(started: Build, log: BuildLog, error: DinpError, actor: string): Promise<void> {
     const { store, clock, logger } = this.#context;
     const now = clock.now();
     const reason = printable(error.message);
+    log.add(
+      `failed after ${((now - started.createdAt) / 1000).toFixed(1)} s: ${error.message} (${error.code})`,
+    );
+    if (error.hint !== undefined) log.add(`hint: ${error.hint}`);
     const failed: Build = { ...started, state: "failed", error: reason, endedAt: now };
-    const message = `build of ${started.appName} failed: ${reason}`;
+    const message = `build of ${started.appName}${fromOf(started)} failed: ${reason}`;
     const event = toRecord(
       this.#context,
       { type: "build.failed", message, app: { id: null, name: started.appName } },
@@ -202,6 +219,7 @@ export class Builds {
     try {
       await store.commit([
         { op: "put", kind: "build", value: failed },
+        { op: "put", kind: "buildLog", value: log.record(started.id) },
         { op: "put", kind: "event", value: event, ifRevision: "absent" },
       ]);
     } catch (failure) {
@@ -217,16 +235,42 @@ export class Builds {
   }
 }
 
-function inputOf(name: string, request: BuildRequest, sha256: string): object {
-  return { name, template: request.template, command: request.command, format: request.format, sha256 };
+function inputOf(name: string, request: BuildRequest, code: object): object {
+  const { template, base, command, format, fileName, tag } = request;
+  return { name, template, base, command, format, fileName, tag, ...code };
+}
+
+function fromOf({ source }: Build): string {
+  return source === undefined ? "" : ` from ${source}`;
 }
 
 /** Streams fail with whatever their source throws; what leaves here is the platform's own. */
 function toDinpError(error: unknown, signal: AbortSignal | undefined): DinpError {
   if (signal?.aborted === true)
     return new DinpError("DINP_ABORTED", "The upload was broken off.", { cause: error });
+  // Who may not use the platform's registry is not who asks the platform.
+  if (isDinpError(error, "DINP_UNAUTHENTICATED")) {
+    return new DinpError(
+      "DINP_UNAVAILABLE",
+      `The platform's registry lets it store nothing: ${error.message}`,
+      {
+        cause: error,
+        hint: "Whoever operates the platform has to renew its credentials for the registry.",
+      },
+    );
+  }
   if (isDinpError(error)) return error;
   return new DinpError("DINP_INTERNAL", "The build failed for a reason inside the platform.", {
     cause: error,
+  });
+}
+
+function withBuildId(error: DinpError, buildId: string): DinpError {
+  const { code, message, retryable, cause, hint, details } = error;
+  return new DinpError(code, message, {
+    retryable,
+    cause,
+    details: { ...details, buildId },
+    ...(hint === undefined ? {} : { hint }),
   });
 }

@@ -32,7 +32,7 @@ export async function listEvents(
   return newest.reverse();
 }
 
-/** The newest events, oldest first, then each new one once, until the signal aborts (then it ends without an error). */
+/** The newest events (with a `limit` of 0 none), oldest first, then each new one once, until the signal aborts (then it ends without an error). */
 export async function* followEvents(
   context: PlatformContext,
   request: EventsRequest,
@@ -41,7 +41,7 @@ export async function* followEvents(
   const told = new RecentIds();
   try {
     const revision = await currentRevision(context.store, signal);
-    const past = await listEvents(context, request, { signal });
+    const past = request.limit === 0 ? [] : await listEvents(context, request, { signal });
     for (const event of past) {
       told.add(event.id);
       yield event;

@@ -1,13 +1,22 @@
-import { mediaTypes } from "../build/image-plan.js";
+import { mediaTypes, type ImagePlatform } from "../build/image-plan.js";
 import { DinpError } from "../model/errors.js";
 import type { ImageRef } from "../model/records.js";
 import type { ArchiveFormat } from "../ports/archive.js";
-import type { Descriptor, Registry } from "../ports/registry.js";
+import type { Descriptor, Manifest, Registry } from "../ports/registry.js";
+import { descriptorOf, isObject } from "./image-json.js";
 
 /** What an image is made of and how it starts. */
 export interface ImageDescription {
+  readonly manifest: Pick<Manifest, "mediaType" | "bytes">;
+  readonly config: Descriptor;
   /** Lowest first. */
   readonly layers: readonly Descriptor[];
+  /** Of the uncompressed layers, in their order. */
+  readonly diffIds: readonly string[];
+  /** What it runs on; empty text where the image does not say. */
+  readonly platform: ImagePlatform;
+  /** A user (and group) of the image; empty when it names none. */
+  readonly user: string;
   /** Entry point and arguments; empty when the image names none. */
   readonly command: readonly string[];
   /** Absolute, in the image; `/` when the image names none. */
@@ -33,27 +42,43 @@ export function layerFormat(mediaType: string): ArchiveFormat | null {
 
 /**
  * Reads an image's manifest and configuration (image-spec 1.1, manifest.md and config.md; Docker's version 2 as well).
- * Errors: the registry's, and `DINP_CORRUPT` when they are not what they should be (an image index, for example).
+ * Errors: the registry's, `DINP_INVALID` for an image index (the hint names the images in it), and `DINP_CORRUPT` when they
+ * are not what they should be.
  */
 export async function readImage(
   registry: Registry,
   image: ImageRef,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<ImageDescription> {
-  const { repository, digest } = image;
-  const { bytes } = await registry.readManifest(repository, digest, options);
-  const manifest = parseObject(bytes, image, "manifest");
-  const config = descriptor(manifest["config"]);
-  const layers = Array.isArray(manifest["layers"]) ? manifest["layers"].map(descriptor) : [];
+  const stored = await registry.readManifest(image.repository, image.digest, options);
+  return describeManifest(registry, image, stored, options);
+}
+
+/** As {@link readImage}, of a manifest that need not be in the registry yet: its blobs are. */
+export async function describeManifest(
+  registry: Registry,
+  image: ImageRef,
+  stored: Pick<Manifest, "mediaType" | "bytes">,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<ImageDescription> {
+  const manifest = parseObject(stored.bytes, image, "manifest");
+  if (Array.isArray(manifest["manifests"])) throw anIndex(image, manifest["manifests"]);
+  const config = descriptorOf(manifest["config"]);
+  const layers = Array.isArray(manifest["layers"]) ? manifest["layers"].map(descriptorOf) : [];
   if (config === null || config.size > CONFIG_BYTES_MAX || layers.length === 0 || layers.includes(null)) {
     throw corrupt(image, "its manifest does not describe an image");
   }
   const configBytes = await readSmallBlob(registry, image, config, options);
-  const { config: run } = parseObject(configBytes, image, "configuration");
+  const { config: run, rootfs, architecture, os } = parseObject(configBytes, image, "configuration");
   const settings = isObject(run) ? run : {};
   const workingDir = settings["WorkingDir"];
   return {
+    manifest: stored,
+    config,
     layers: layers.filter((layer) => layer !== null),
+    diffIds: isObject(rootfs) ? texts(rootfs["diff_ids"]) : [],
+    platform: { architecture: textOf(architecture), os: textOf(os) },
+    user: textOf(settings["User"]),
     command: [...texts(settings["Entrypoint"]), ...texts(settings["Cmd"])],
     workingDir: typeof workingDir === "string" && workingDir !== "" ? workingDir : "/",
     env: texts(settings["Env"]),
@@ -87,12 +112,8 @@ function parseObject(bytes: Uint8Array, image: ImageRef, what: string): Readonly
   throw corrupt(image, `its ${what} is not a JSON object`);
 }
 
-function descriptor(value: unknown): Descriptor | null {
-  if (!isObject(value)) return null;
-  const { mediaType, digest, size } = value;
-  if (typeof mediaType !== "string" || typeof digest !== "string") return null;
-  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) return null;
-  return { mediaType, digest, size };
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 function texts(value: unknown): readonly string[] {
@@ -106,8 +127,24 @@ function textMap(value: unknown): Readonly<Record<string, string>> {
   );
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+const SHOWN_MAX = 10;
+
+/** An index stands for several images, one for each kind of machine: which one is meant, only the user can say. */
+function anIndex(image: ImageRef, manifests: readonly unknown[]): DinpError {
+  const known = manifests.flatMap((each) => {
+    const of = descriptorOf(each);
+    const platform = isObject(each) && isObject(each["platform"]) ? each["platform"] : {};
+    const kind = `${textOf(platform["os"])}/${textOf(platform["architecture"])}`;
+    return of === null ? [] : [`${kind} is ${image.repository}@${of.digest}`];
+  });
+  return new DinpError(
+    "DINP_INVALID",
+    `${image.repository}@${image.digest} is an image index, not one image.`,
+    {
+      hint: `Name one of its images: ${known.slice(0, SHOWN_MAX).join("; ")}.`,
+      details: { field: "image" },
+    },
+  );
 }
 
 function corrupt(image: ImageRef, why: string, cause?: unknown): DinpError {

@@ -1,8 +1,14 @@
 export { appState, countReady, type AppFacts } from "./app-state.js";
-export type { BuildRequest } from "./builds.js";
+export type { BaseRequest } from "./bases.js";
+export type { BuildRequest, BuildSettings } from "./builds.js";
+export type { ClusterSource, NodeExecRequest, RoutingState } from "./cluster-source.js";
+export type { ExecutionOptions } from "./executions.js";
+export * from "./plan-views.js";
 export type { Caller, LogSource, PlatformOptions, ReadOptions, WriteOptions } from "./context.js";
 export { createPlatform, type Platform } from "./platform.js";
+export type { RegistryRequest } from "./registries.js";
 export * from "./requests.js";
-export { trimAnswers, trimBuilds, trimEvents } from "./tidy.js";
+export { trimAnswers, trimBuilds, trimEvents, trimReleases } from "./tidy.js";
+export type { TemplateView } from "./template-views.js";
 export type { NewToken } from "./tokens.js";
 export * from "./views.js";

@@ -1,5 +1,5 @@
 import { DinpError, messageOf } from "../model/errors.js";
-import type { App, CrashRecord } from "../model/records.js";
+import type { App, CrashRecord, InstanceStatus, Placement } from "../model/records.js";
 import type { LogLine } from "../ports/runtime.js";
 import { findAppEvenDeleted, listOf, readAppRecords, type AppRecords } from "./app-records.js";
 import { ChangeBell, currentRevision } from "./changes.js";
@@ -37,7 +37,7 @@ export async function* readLogs(
       yield* ofInstance(records, request.instance, tail, (id) => source(id, tail));
       return;
     }
-    const ids = records.placements.map((placement) => placement.instanceId);
+    const ids = withLog(records.placements, records.statuses);
     if (ids.length === 0) yield* crashTail(records.crash, tail);
     if (request.follow === true) yield* followAll(context, app, ids, revision, tail, source, both);
     else yield* inTurn(ids, (id) => source(id, tail));
@@ -46,6 +46,19 @@ export async function* readLogs(
   } finally {
     end.abort();
   }
+}
+
+/** Those that have been started: before that there is no log to ask for. */
+function withLog(
+  placements: readonly Placement[],
+  statuses: ReadonlyMap<string, Pick<InstanceStatus, "phase">>,
+): string[] {
+  return placements
+    .map(({ instanceId }) => instanceId)
+    .filter((id) => {
+      const phase = statuses.get(id)?.phase;
+      return phase !== undefined && phase !== "starting";
+    });
 }
 
 async function* ofInstance(
@@ -116,9 +129,9 @@ async function* followAll(
   const merge = new LogMerge<LogLine>((error, id) => (signal.aborted ? null : notReadable(error, id)));
   const bell = new ChangeBell(
     context.store,
-    ["placement"],
+    ["placement", "instanceStatus"],
     revision,
-    (change) => change.value === null || (change.kind === "placement" && change.value.appId === app.id),
+    (change) => change.value === null || ("appId" in change.value && change.value.appId === app.id),
     signal,
   );
   const joined = joinNewInstances(
@@ -153,7 +166,9 @@ async function joinNewInstances(
   try {
     while (await bell.next()) {
       const placements = await listOf(context.store, "placement", app.id, { signal });
-      const present = new Set(placements.map((placement) => placement.instanceId));
+      const statuses = await listOf(context.store, "instanceStatus", app.id, { signal });
+      const phases = new Map(statuses.map((status) => [status.instanceId, status]));
+      const present = new Set(withLog(placements, phases));
       for (const id of known) if (!present.has(id)) known.delete(id);
       for (const id of present) {
         if (known.has(id)) continue;

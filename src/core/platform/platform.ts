@@ -1,6 +1,8 @@
 import { EventTimes } from "../model/ids.js";
-import type { LogLine } from "../ports/runtime.js";
+import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import { deleteApp, getApp, listApps, scaleApp, setDesired } from "./apps.js";
+import { Bases, listBases, type BaseRequest } from "./bases.js";
+import { getBuild, getBuildLog, pageBuilds } from "./build-reads.js";
 import { Builds, type BuildRequest } from "./builds.js";
 import {
   type Caller,
@@ -9,33 +11,63 @@ import {
   type ReadOptions,
   type WriteOptions,
 } from "./context.js";
+import { discardImages } from "./discards.js";
 import { addDomain, listDomains, removeDomain } from "./domains.js";
+import { noCluster } from "./cluster-source.js";
 import { changeEnv, getEnv } from "./env.js";
+import { PlatformExecutions, type ExecutionOptions } from "./executions.js";
+import { explain } from "./explain.js";
 import { followEvents, listEvents } from "./events.js";
+import { noUploads } from "./build-source.js";
+import { noImages } from "./images.js";
+import { PullSlots } from "./located-image.js";
 import { readLogs } from "./logs.js";
 import { listNodes } from "./nodes.js";
+import type { AppPlanView, ExplainView, PlanView, PushPlanView } from "./plan-views.js";
+import { pageApps, pageEvents, pageInstances, pageReleases } from "./paging.js";
+import { planChange } from "./change-plan.js";
+import { planPush } from "./push-plan.js";
+import { addRegistry, listRegistries, removeRegistry, type RegistryRequest } from "./registries.js";
+import { RepositoryUse } from "./repository-use.js";
+import { noRegistries, noSecrets } from "./without.js";
 import { createRelease, listReleases, rollback } from "./releases.js";
 import type {
+  AppsQuery,
+  BuildsQuery,
   DomainRequest,
   EnvRequest,
+  EventsQuery,
   EventsRequest,
+  ExecRequest,
+  ExplainRequest,
+  InstancesQuery,
   LogsRequest,
+  PageRequest,
+  ChangePlanRequest,
+  PlanRequest,
   ReleaseRequest,
   RollbackRequest,
+  RunRequest,
   ScaleRequest,
 } from "./requests.js";
 import { followRollout, getRollout } from "./rollouts.js";
-import { trimAnswers, trimBuilds, trimEvents } from "./tidy.js";
+import { templateViews, type TemplateView } from "./template-views.js";
+import { trimAnswers, trimBuilds, trimEvents, trimReleases } from "./tidy.js";
 import { authenticate, createAdminToken, type NewToken } from "./tokens.js";
 import type {
   AppDetail,
   AppView,
+  BaseView,
+  BuildLogView,
   BuildView,
   DomainView,
   EnvView,
   EventView,
+  NodeInstanceView,
   NodeView,
+  Page,
   PlatformInfo,
+  RegistryView,
   ReleaseResult,
   ReleaseView,
   RolloutView,
@@ -54,6 +86,14 @@ export interface Platform {
   /** Whose secret it is; `DINP_UNAUTHENTICATED`. */
   authenticate(secret: string, options?: ReadOptions): Promise<Caller>;
 
+  /** Those that match, by name, page by page. */
+  pageApps(query: AppsQuery, options?: ReadOptions): Promise<Page<AppView>>;
+  /** Newest first. */
+  pageReleases(name: string, request: PageRequest, options?: ReadOptions): Promise<Page<ReleaseView>>;
+  /** Those that match, by id. */
+  pageInstances(query: InstancesQuery, options?: ReadOptions): Promise<Page<NodeInstanceView>>;
+  /** Those that match: the newest page first, each page oldest first. */
+  pageEvents(query: EventsQuery, options?: ReadOptions): Promise<Page<EventView>>;
   /** By name. */
   listApps(options?: ReadOptions): Promise<readonly AppView[]>;
   getApp(name: string, options?: ReadOptions): Promise<AppDetail>;
@@ -67,11 +107,31 @@ export interface Platform {
     options: WriteOptions,
   ): Promise<{ readonly deleted: true }>;
 
-  /** Packs built code into an image. The app need not exist. */
+  /** Packs built code, sent or fetched from a URL, into an image. The app need not exist. */
   createBuild(name: string, request: BuildRequest, options: WriteOptions): Promise<BuildView>;
   getBuild(name: string, id: string, options?: ReadOptions): Promise<BuildView>;
+  /** Those that match, newest first; the newest 50 of each app are kept. */
+  pageBuilds(query: BuildsQuery, options?: ReadOptions): Promise<Page<BuildView>>;
+  /** What the builder said, of a failed build as well. */
+  getBuildLog(name: string, id: string, options?: ReadOptions): Promise<BuildLogView>;
 
-  /** Makes a release out of a build, and the app when there is none; starts the app. `DINP_PROGRAM_MISSING`. */
+  /** By name. */
+  listBases(options?: ReadOptions): Promise<readonly BaseView[]>;
+  /** Registers an image that apps can be put on, or points its name to another one. What was built stays as it is. */
+  addBase(name: string, request: BaseRequest, options: WriteOptions): Promise<BaseView>;
+  removeBase(name: string, options: WriteOptions): Promise<{ readonly deleted: true }>;
+
+  /** Registries besides the platform's own that images may be taken from, by host. */
+  listRegistries(options?: ReadOptions): Promise<readonly RegistryView[]>;
+  /** Allows images of a registry (`HOST` or `HOST:PORT`), or replaces how it is spoken to. */
+  addRegistry(host: string, request: RegistryRequest, options: WriteOptions): Promise<RegistryView>;
+  /** What was taken from there stays. */
+  removeRegistry(host: string, options: WriteOptions): Promise<{ readonly deleted: true }>;
+
+  /**
+   * Makes a release out of a build or an image that exists, and the app when there is none; starts the app.
+   * `DINP_IMAGE_NOT_FOUND`, `DINP_PROGRAM_MISSING`.
+   */
   createRelease(name: string, request: ReleaseRequest, options: WriteOptions): Promise<ReleaseResult>;
   /** Newest first. */
   listReleases(name: string, options?: ReadOptions): Promise<readonly ReleaseView[]>;
@@ -94,32 +154,64 @@ export interface Platform {
     options: WriteOptions,
   ): Promise<{ readonly deleted: true }>;
 
+  /**
+   * Runs a command beside a running instance. Its output as it comes, then its end. `DINP_NOT_FOUND`, `DINP_BUSY`,
+   * `DINP_PROGRAM_MISSING`, `DINP_TIMEOUT`, `DINP_ABORTED` when the signal aborts: by then its processes are gone.
+   */
+  exec(name: string, request: ExecRequest, options: ExecutionOptions): AsyncIterable<ExecEvent>;
+  /** As {@link Platform.exec}, as a one-off of a release, apart from all instances. */
+  run(name: string, request: RunRequest, options: ExecutionOptions): AsyncIterable<ExecEvent>;
   /** Ends without an error when the signal aborts. */
   logs(name: string, request: LogsRequest, options: { readonly signal: AbortSignal }): AsyncIterable<LogLine>;
+  /** Why the app, or one instance of it, is in the state that it is. */
+  explain(name: string, request: ExplainRequest, options?: ReadOptions): Promise<ExplainView>;
+  /** What a push of this would change, and the first step that the platform would take. Writes nothing. */
+  planPush(name: string, request: PlanRequest, options?: ReadOptions): Promise<PushPlanView>;
+
+  /** What the platform would do first if the app were scaled, started, stopped or deleted. Writes nothing. `DINP_NOT_FOUND`. */
+  planChange(name: string, request: ChangePlanRequest, options?: ReadOptions): Promise<AppPlanView>;
+  /** What the platform is about to do now. `DINP_UNAVAILABLE` when no server leads. */
+  presentPlan(): PlanView;
   listNodes(options?: ReadOptions): Promise<readonly NodeView[]>;
+  /** What apps can be made of, in the order in which it is tried. */
+  listTemplates(): readonly TemplateView[];
   /** The newest, oldest first. */
   listEvents(request: EventsRequest, options?: ReadOptions): Promise<readonly EventView[]>;
   /** The newest, oldest first, then each new one; ends without an error when the signal aborts. */
   followEvents(request: EventsRequest, options: { readonly signal: AbortSignal }): AsyncIterable<EventView>;
 
-  /** Deletes old events, answers and build records beyond their bounds. To be called now and then by one process. */
+  /** Deletes old events, answers, releases and build records beyond their bounds, and images that nothing needs any more. To be called now and then by one process. */
   tidy(options?: ReadOptions): Promise<void>;
 }
 
 /** The platform over the given ports. Does no I/O by itself. */
 export function createPlatform(options: PlatformOptions): Platform {
   const context: PlatformContext = Object.freeze({
+    cluster: () => noCluster,
+    images: noImages,
+    uploads: noUploads,
+    registries: noRegistries,
+    secrets: noSecrets,
+    executionsPerAppMax: 8,
     buildsMax: 4,
     buildTimeoutMs: 1_800_000,
     deletionBudget: { count: 5, share: 0.2 },
     ...options,
     eventTimes: new EventTimes(),
+    pulls: new PullSlots(),
+    uses: new RepositoryUse(),
   });
   const builds = new Builds(context);
+  const bases = new Bases(context);
+  const executions = new PlatformExecutions(context);
   return {
     info: () => context.info(),
     createAdminToken: (request = {}, read = {}) => createAdminToken(context, request, read),
     authenticate: (secret, read = {}) => authenticate(context, secret, read),
+    pageApps: (query, read = {}) => pageApps(context, query, read),
+    pageReleases: (name, request, read = {}) => pageReleases(context, name, request, read),
+    pageInstances: (query, read = {}) => pageInstances(context, query, read),
+    pageEvents: (query, read = {}) => pageEvents(context, query, read),
     listApps: (read = {}) => listApps(context, read),
     getApp: (name, read = {}) => getApp(context, name, read),
     scaleApp: (name, request, write) => scaleApp(context, name, request, write),
@@ -127,7 +219,15 @@ export function createPlatform(options: PlatformOptions): Platform {
     stopApp: (name, write) => setDesired(context, name, "stopped", write),
     deleteApp: (name, request, write) => deleteApp(context, name, request, write),
     createBuild: (name, request, write) => builds.create(name, request, write),
-    getBuild: (name, id, read = {}) => builds.get(name, id, read),
+    getBuild: (name, id, read = {}) => getBuild(context, name, id, read),
+    pageBuilds: (query, read = {}) => pageBuilds(context, query, read),
+    getBuildLog: (name, id, read = {}) => getBuildLog(context, name, id, read),
+    listBases: (read = {}) => listBases(context, read),
+    addBase: (name, request, write) => bases.add(name, request, write),
+    removeBase: (name, write) => bases.remove(name, write),
+    listRegistries: (read = {}) => listRegistries(context, read),
+    addRegistry: (host, request, write) => addRegistry(context, host, request, write),
+    removeRegistry: (host, write) => removeRegistry(context, host, write),
     createRelease: (name, request, write) => createRelease(context, name, request, write),
     listReleases: (name, read = {}) => listReleases(context, name, read),
     rollback: (name, request, write) => rollback(context, name, request, write),
@@ -138,14 +238,23 @@ export function createPlatform(options: PlatformOptions): Platform {
     listDomains: (name, read = {}) => listDomains(context, name, read),
     addDomain: (name, request, write) => addDomain(context, name, request, write),
     removeDomain: (name, request, write) => removeDomain(context, name, request, write),
+    exec: (name, request, execution) => executions.exec(name, request, execution),
+    run: (name, request, execution) => executions.run(name, request, execution),
     logs: (name, request, { signal }) => readLogs(context, name, request, signal),
+    explain: (name, request, read = {}) => explain(context, name, request, read),
+    planPush: (name, request, read = {}) => planPush(context, name, request, read),
+    planChange: (name, request, read = {}) => planChange(context, name, request, read),
+    presentPlan: () => context.cluster().plan(null),
     listNodes: (read = {}) => listNodes(context, read),
+    listTemplates: () => templateViews(context.builder.templates),
     listEvents: (request, read = {}) => listEvents(context, request, read),
     followEvents: (request, { signal }) => followEvents(context, request, signal),
     tidy: async (read = {}) => {
       await trimEvents(context.store, read);
       await trimAnswers(context.store, context.clock.now(), read);
       await trimBuilds(context.store, read);
+      await trimReleases(context.store, read);
+      await discardImages(context, read);
     },
   };
 }

@@ -1,18 +1,26 @@
-import { argumentsOf, requiredPrograms, templateNamed } from "../build/index.js";
+import { argumentsOf, type Template } from "../build/index.js";
 import { defaultCheck, releaseDefaults } from "../model/defaults.js";
 import { assertEnv } from "../model/env.js";
 import { DinpError } from "../model/errors.js";
 import { newId } from "../model/ids.js";
 import { assertCommand } from "../model/manifest.js";
 import { assertAppName } from "../model/names.js";
-import type { App, Build, ImageRef, Release, Rollout } from "../model/records.js";
+import type { App, Release, Rollout } from "../model/records.js";
 import type { Stored } from "../ports/state-store.js";
-import { findAppEvenDeleted, listOf, requireApp, requireCurrent, withSignal } from "./app-records.js";
+import {
+  findApp,
+  findAppEvenDeleted,
+  listOf,
+  requireApp,
+  requireCurrent,
+  withSignal,
+} from "./app-records.js";
 import { releaseView } from "./app-views.js";
 import { change, type Change, type NewEvent } from "./change.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
+import { appRepository } from "./discards.js";
 import { claimDomains } from "./domains.js";
-import { assertPrograms } from "./programs.js";
+import { assertBase, assertPort, assertPrograms, programsOf } from "./programs.js";
 import {
   contentOfRelease,
   releaseChange,
@@ -20,6 +28,7 @@ import {
   unchangedRelease,
   type ReleaseContent,
 } from "./release-writes.js";
+import { sourceOf, type ReleaseSource } from "./release-source.js";
 import type { ReleaseRequest, RollbackRequest } from "./requests.js";
 import { printable, quoted } from "./text.js";
 import { assertInteger, assertSizes } from "./validate.js";
@@ -47,9 +56,10 @@ async function rolloutsOf(
 }
 
 /**
- * Makes a release out of a finished build, and the app when there is none; a stopped app is started. A push that
- * changes nothing makes no release. Errors: `DINP_INVALID`, `DINP_NOT_FOUND` (the build), `DINP_NOT_UNIQUE` (a domain
- * of the manifest), `DINP_PROGRAM_MISSING`.
+ * Makes a release out of a finished build or an image that exists, and the app when there is none; a stopped app is
+ * started. A push that changes nothing makes no release. Errors: `DINP_INVALID`, `DINP_NOT_FOUND` (the build),
+ * `DINP_IMAGE_NOT_FOUND`, `DINP_NO_COMMAND` (of an image), `DINP_NOT_UNIQUE` (a domain of the manifest),
+ * `DINP_PROGRAM_MISSING`.
  */
 export async function createRelease(
   context: PlatformContext,
@@ -60,56 +70,42 @@ export async function createRelease(
   assertAppName(name);
   assertSizes(request);
   if (request.command !== undefined) assertCommand(request.command);
+  return context.uses.during(appRepository(name), () => makeRelease(context, name, request, options));
+}
+
+function makeRelease(
+  context: PlatformContext,
+  name: string,
+  request: ReleaseRequest,
+  options: WriteOptions,
+): Promise<ReleaseResult> {
+  const find = sourceOf(context, name, request, options);
   return change(context, "release.create", { name, request }, options, async (now) => {
-    const { build, image } = await finishedBuild(context, name, request.buildId, options);
-    const known = await context.store.getUnique("app", "name", name, withSignal(options));
+    const source = await find();
+    const known = await findApp(context.store, name, options);
     const current =
       known === null || known.value.currentRelease === null
         ? null
         : await requireCurrent(context.store, known.value, options);
-    const app = nextApp(context, name, known?.value ?? null, build, request, now);
-    const content = contentOf(build, image, request, current);
+    const app = nextApp(context, name, known?.value ?? null, source, request, now);
+    const content = contentOf(context.builder.templates, source, request, current);
     assertEnv({ ...content.manifestEnv, ...content.env });
+    await assertPort(context, content.template, options);
     await assertPrograms(context, content.requires, options);
-    return pushChange(context, { known, app, current, content, build, now }, options);
+    await assertBase(context, content, options);
+    return pushChange(context, { known, app, current, content, source, now }, options);
   });
 }
 
-async function finishedBuild(
-  context: PlatformContext,
-  name: string,
-  buildId: string,
-  options: ReadOptions,
-): Promise<{ readonly build: Build; readonly image: ImageRef }> {
-  const stored = isKey(buildId) ? await context.store.get("build", buildId, withSignal(options)) : null;
-  const build = stored?.value;
-  if (build?.appName !== name) {
-    throw new DinpError("DINP_NOT_FOUND", `The app ${quoted(name)} has no build ${quoted(buildId)}.`, {
-      hint: "Upload the code first; the answer names the build.",
-      details: { field: "buildId" },
-    });
-  }
-  if (build.state === "succeeded" && build.image !== null) return { build, image: build.image };
-  const why = build.state === "running" ? "has not ended yet" : `failed: ${build.error ?? "no reason given"}`;
-  throw new DinpError("DINP_INVALID", `The build ${quoted(buildId)} ${why}.`, {
-    details: { field: "buildId" },
-  });
-}
-
-/** True for text that can be a record's key. */
-export function isKey(text: string): boolean {
-  return /^[\x20-\x7e]{1,255}$/.test(text);
-}
-
-function nextApp(
+export function nextApp(
   context: PlatformContext,
   name: string,
   known: App | null,
-  build: Build,
-  request: ReleaseRequest,
+  source: Pick<ReleaseSource, "manifest">,
+  request: Pick<ReleaseRequest, "instances">,
   now: number,
 ): App {
-  const asked = request.instances ?? build.manifest?.instances;
+  const asked = request.instances ?? source.manifest?.instances;
   if (known !== null) return { ...known, desired: "running", instances: asked ?? known.instances };
   return {
     id: newId(context.random, "app"),
@@ -123,38 +119,43 @@ function nextApp(
   };
 }
 
-/** The request wins over the manifest, the manifest over what the current release has. */
-function contentOf(
-  build: Build,
-  image: ImageRef,
-  request: ReleaseRequest,
+/** The request wins over the manifest, the manifest over what the current release has, that over the template. */
+export function contentOf(
+  templates: readonly Template[],
+  source: ReleaseSource,
+  request: Omit<ReleaseRequest, "buildId" | "image">,
   current: Release | null,
 ): ReleaseContent {
-  const manifest = build.manifest ?? {};
+  const manifest = source.manifest ?? {};
+  const usualCheck = { ...defaultCheck, ...templates.find(({ name }) => name === source.template)?.check };
   return {
-    image,
-    template: build.template,
-    ...startOf(build, request),
+    image: source.image,
+    template: source.template,
+    ...startOf(templates, source, request),
     env: { ...current?.env, ...request.env },
     manifestEnv: manifest.env ?? {},
     memoryMb: request.memoryMb ?? manifest.memoryMb ?? current?.memoryMb ?? releaseDefaults.memoryMb,
     cpuMillis: request.cpuMillis ?? manifest.cpuMillis ?? current?.cpuMillis ?? releaseDefaults.cpuMillis,
     check:
-      manifest.check === undefined
-        ? (current?.check ?? defaultCheck)
-        : { ...defaultCheck, ...manifest.check },
+      manifest.check === undefined ? (current?.check ?? usualCheck) : { ...usualCheck, ...manifest.check },
     stopGraceMs: manifest.stopGraceMs ?? current?.stopGraceMs ?? releaseDefaults.stopGraceMs,
     drainMs: manifest.drainMs ?? current?.drainMs ?? releaseDefaults.drainMs,
-    buildId: build.id,
-    note: request.note ?? "push",
+    buildId: source.buildId,
+    note: request.note ?? source.note,
   };
 }
 
-/** How the app starts, and which programs that takes: the request's command, else the build's. */
-function startOf(build: Build, request: ReleaseRequest): Pick<Release, "command" | "requires"> {
-  if (request.command === undefined) return { command: build.command, requires: build.requires };
+/** How the app starts, and which programs that takes: the request's command, else the source's. */
+function startOf(
+  templates: readonly Template[],
+  source: ReleaseSource,
+  request: Omit<ReleaseRequest, "buildId" | "image">,
+): Pick<Release, "command" | "requires"> {
+  // Of an image the request's command is in it already: it depends on where the image starts its own.
+  if (request.command === undefined || source.buildId === null)
+    return { command: source.command, requires: source.requires };
   const command = argumentsOf(request.command);
-  return { command, requires: requiredPrograms(templateNamed(build.template), command) };
+  return { command, requires: programsOf(templates, source.template, command) };
 }
 
 interface Push {
@@ -162,7 +163,7 @@ interface Push {
   readonly app: App;
   readonly current: Release | null;
   readonly content: ReleaseContent;
-  readonly build: Build;
+  readonly source: ReleaseSource;
   readonly now: number;
 }
 
@@ -172,7 +173,7 @@ async function pushChange(
   options: WriteOptions,
 ): Promise<Change<ReleaseResult>> {
   const { known, app, current, content, now } = push;
-  const hosts = (push.build.manifest?.domains ?? []).map((host) => ({ host }));
+  const hosts = (push.source.manifest?.domains ?? []).map((host) => ({ host }));
   const { writes } = await claimDomains(context, app, hosts, now, options);
   const events = pushEvents(push, writes.length);
   const appRevision = known?.revision ?? "absent";
@@ -189,7 +190,7 @@ async function pushChange(
 }
 
 /** True when a release of this content is the current one, and did not fail. */
-async function isSettled(
+export async function isSettled(
   context: PlatformContext,
   current: Release,
   content: ReleaseContent,
@@ -237,6 +238,7 @@ export async function rollback(
       request.to === undefined
         ? lastGood(releases, current, await rolloutsOf(context, stored.value, options), name)
         : chosen(releases, current, request.to, name);
+    await assertPort(context, target.template, options);
     await assertPrograms(context, target.requires, options);
     return releaseChange(
       context,

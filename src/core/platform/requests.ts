@@ -1,8 +1,19 @@
 /** What a user may ask for. Absent and `undefined` mean the same: not said. */
 
-/** A release out of a finished build. What is not said comes from the manifest, else from the current release. */
+import type { JsonValue } from "../model/errors.js";
+import type { AppState, BuildView, InstanceViewPhase } from "./views.js";
+
+/**
+ * A release out of a finished build or of an image that exists: exactly one of the two. What is not said comes from the
+ * build's manifest (or the image's own configuration), else from the current release.
+ */
 export interface ReleaseRequest {
-  readonly buildId: string;
+  readonly buildId?: string | undefined;
+  /**
+   * `REPOSITORY:TAG` or `REPOSITORY@sha256:…` in the platform's registry, of any app. A tag is looked up once: moving it
+   * later changes no release.
+   */
+  readonly image?: string | undefined;
   readonly instances?: number | undefined;
   readonly memoryMb?: number | undefined;
   readonly cpuMillis?: number | undefined;
@@ -47,4 +58,82 @@ export interface EventsRequest {
   readonly app?: string | undefined;
   /** The newest so many. Default 100, at most 1,000. */
   readonly limit?: number | undefined;
+}
+
+/** A command to be run to its end, without a terminal. */
+interface CommandRequest {
+  /** Program and arguments; no shell looks at them. At most 256 words. */
+  readonly command: readonly string[];
+  /** All of its standard input, at most 1 MiB. Default: empty. */
+  readonly stdin?: Uint8Array | undefined;
+  /** It is ended after that. Default one hour, at most a day. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A command beside a running instance. */
+export interface ExecRequest extends CommandRequest {
+  /** Default: a ready one. */
+  readonly instance?: string | undefined;
+}
+
+/** A command as a one-off of a release. */
+export interface RunRequest extends CommandRequest {
+  /** Number of the release. Default: the current one. */
+  readonly release?: number | undefined;
+}
+
+/**
+ * What a push would be made of, as far as it is known before the code is built; with `image` (then without `manifest` and
+ * `template`), a release of an image that exists.
+ */
+export interface PlanRequest extends Omit<ReleaseRequest, "buildId"> {
+  /** The app's `dinp.yaml` as a JSON value. */
+  readonly manifest?: JsonValue | undefined;
+  readonly template?: string | undefined;
+}
+
+/** A change of what is wanted of an app; `instances` goes with `scale` alone. */
+export interface ChangePlanRequest {
+  readonly change: "scale" | "start" | "stop" | "delete";
+  readonly instances?: number | undefined;
+}
+
+export interface ExplainRequest {
+  /** Only this instance. */
+  readonly instance?: string | undefined;
+}
+
+/** One page of a list. */
+export interface PageRequest {
+  /** Default 100, at most 1,000. */
+  readonly limit?: number | undefined;
+  /** The `next` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+export interface AppsQuery extends PageRequest {
+  readonly state?: AppState | undefined;
+  /** What the name begins with. */
+  readonly prefix?: string | undefined;
+}
+
+export interface BuildsQuery extends PageRequest {
+  readonly app?: string | undefined;
+  readonly state?: BuildView["state"] | undefined;
+}
+
+export interface InstancesQuery extends PageRequest {
+  readonly app?: string | undefined;
+  readonly phase?: InstanceViewPhase | undefined;
+  readonly node?: string | undefined;
+}
+
+export interface EventsQuery extends PageRequest {
+  readonly app?: string | undefined;
+  /** `release.created`, or `release` for all that begin so. */
+  readonly type?: string | undefined;
+  /** Not before this time, in milliseconds since the Unix epoch. */
+  readonly since?: number | undefined;
+  /** Before this time. */
+  readonly until?: number | undefined;
 }

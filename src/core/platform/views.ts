@@ -112,6 +112,8 @@ export interface CrashView {
 }
 
 export interface AppDetail extends AppView {
+  /** Of what is wanted of the app: changes with every write to it, and is what `ifRevision` compares. */
+  readonly revision: number;
   readonly template: string | null;
   readonly command: readonly string[];
   readonly domains: readonly DomainView[];
@@ -119,7 +121,7 @@ export interface AppDetail extends AppView {
   /** Of the current release. */
   readonly rollout: RolloutView | null;
   readonly lastCrash: CrashView | null;
-  /** Reserved; always null for now. */
+  /** Until when the next start waits after failures in a row; null when nothing waits. */
   readonly nextStartAt: number | null;
   /** What keeps the app from being as it should, each as one sentence. */
   readonly notices: readonly string[];
@@ -155,8 +157,17 @@ export interface EnvView {
 
 export interface BuildView {
   readonly id: string;
+  readonly app: string;
   readonly state: "running" | "succeeded" | "failed";
   readonly digest: string | null;
+  /** `REPOSITORY@DIGEST`, as a release can be made of it. */
+  readonly image: string | null;
+  /** The URL that the code was fetched from, without its query; null when the code was sent. */
+  readonly source: string | null;
+  /** That the build pointed to the image. */
+  readonly tag: string | null;
+  /** `NAME@DIGEST` of the image that the app was put on, null without one. */
+  readonly base: string | null;
   readonly template: string;
   readonly command: readonly string[];
   readonly files: number;
@@ -164,7 +175,41 @@ export interface BuildView {
   readonly error: string | null;
   readonly createdAt: number;
   readonly endedAt: number | null;
+  readonly createdBy: string;
   readonly manifest: AppManifest | null;
+}
+
+/** What the builder said of one build. */
+export interface BuildLogView {
+  /** Printable; none while the build runs. */
+  readonly lines: readonly string[];
+}
+
+/** A registry that images may be taken from. */
+export interface RegistryView {
+  readonly host: string;
+  /** Null: anonymous. */
+  readonly username: string | null;
+  /** Whether certificates of its own are trusted there. */
+  readonly hasCa: boolean;
+  readonly plainHttp: boolean;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+/** An image that apps can be put on. */
+export interface BaseView {
+  readonly name: string;
+  /** `REPOSITORY@DIGEST`. */
+  readonly image: string;
+  readonly digest: string;
+  /** What it was made of. */
+  readonly source: string;
+  readonly layers: number;
+  /** Of the layers as they are stored. */
+  readonly bytes: number;
+  readonly createdAt: number;
+  readonly createdBy: string;
 }
 
 export interface NodeView {
@@ -188,4 +233,15 @@ export type EventView = EventRecord;
 export interface LogLineView {
   readonly instanceId: string;
   readonly text: string;
+}
+
+/** An instance, and whose it is. */
+export interface NodeInstanceView extends InstanceView {
+  readonly app: string;
+}
+
+/** A part of a list; `next` is the cursor of the page after it, null on the last one. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
 }

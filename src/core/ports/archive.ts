@@ -14,13 +14,14 @@ export interface ArchiveEntry {
   readonly content: ByteStream;
 }
 
-export type ArchiveFormat = "tar" | "tar.gz";
+/** `file`: no archive but one file, which is read as an archive of one entry. */
+export type ArchiveFormat = "tar" | "tar.gz" | "zip" | "file";
 
-/** Reads and writes archives as streams, with back-pressure and bounded memory. */
-export interface Archive {
+/** Reads archives as streams, with back-pressure and bounded memory. */
+export interface ArchiveReader {
   /**
-   * Entries in the archive's order. `DINP_ARCHIVE_REFUSED` for damaged or truncated input, or one that unpacks to more
-   * than `maxBytes` or `maxEntries`.
+   * Entries in the archive's order. `DINP_ARCHIVE_REFUSED` for damaged or truncated input, one that unpacks to more
+   * than `maxBytes` or `maxEntries`, or a format that is not read here.
    */
   read(
     bytes: ByteStream,
@@ -31,6 +32,10 @@ export interface Archive {
       readonly signal?: AbortSignal;
     },
   ): AsyncIterable<ArchiveEntry>;
+}
+
+/** Reads archives, and writes tars. */
+export interface Archive extends ArchiveReader {
   /** A POSIX tar (PAX where needed) of the entries in their order; times and owners are 0. Deterministic. */
   write(entries: AsyncIterable<ArchiveEntry>, options?: { readonly signal?: AbortSignal }): ByteStream;
 }

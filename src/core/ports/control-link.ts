@@ -1,5 +1,5 @@
 import type { InstanceId, InstanceStatus, NodeId, Placement, Release } from "../model/records.js";
-import type { LogLine, RuntimeCapacity } from "./runtime.js";
+import type { ExecEvent, ExecOptions, LogLine, RuntimeCapacity } from "./runtime.js";
 
 /** A placement with all that the agent needs to carry it out. */
 export interface Assignment {
@@ -14,6 +14,8 @@ export interface AgentHello {
   readonly nodeId: NodeId;
   readonly address: string;
   readonly capacity: RuntimeCapacity;
+  /** As many as there are ports; absent: not known. */
+  readonly instancesMax?: number;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -43,6 +45,26 @@ export interface LogRequest {
   readonly signal: AbortSignal;
 }
 
+/** A command beside an instance: see `Runtime.exec`. */
+export interface AgentExecRequest extends ExecOptions {
+  readonly instanceId: InstanceId;
+}
+
+/** A command as a one-off of a release: see `Runtime.run`. The agent prepares the image. */
+export interface AgentRunRequest extends ExecOptions {
+  /** Names the one-off; no instance's. */
+  readonly runId: string;
+  readonly appName: string;
+  readonly release: Release;
+}
+
+/** What an agent does for the server besides its placements. Each stream ends with its signal. */
+export interface AgentServices {
+  readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
+  readonly exec: (request: AgentExecRequest) => AsyncIterable<ExecEvent>;
+  readonly run: (request: AgentRunRequest) => AsyncIterable<ExecEvent>;
+}
+
 /** The server's end of one agent's connection. */
 export interface AgentSession {
   readonly hello: AgentHello;
@@ -51,6 +73,8 @@ export interface AgentSession {
   /** Reports in order; ends when the connection does. */
   reports(): AsyncIterable<AgentReport>;
   logs(request: LogRequest): AsyncIterable<LogLine>;
+  exec(request: AgentExecRequest): AsyncIterable<ExecEvent>;
+  run(request: AgentRunRequest): AsyncIterable<ExecEvent>;
   close(): Promise<void>;
 }
 
@@ -69,9 +93,6 @@ export interface ControlLink {
   accept(options: { readonly signal: AbortSignal }): AsyncIterable<AgentSession>;
   connect(
     hello: AgentHello,
-    options: {
-      readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
-      readonly signal: AbortSignal;
-    },
+    options: AgentServices & { readonly signal: AbortSignal },
   ): Promise<ServerSession>;
 }

@@ -22,8 +22,13 @@ export type ProbeResult =
     }
   | { readonly outcome: "unknown"; readonly reason: string };
 
-/** Asks one instance once. Rejects only with `DINP_ABORTED` or a `TypeError`. */
+/**
+ * Asks one instance once, on a connection of its own that does not outlive the probe. A redirect is an answer like any
+ * other; the end of the body is not waited for. Rejects only with `DINP_ABORTED` or a `TypeError` (a path that a request
+ * cannot carry, a time-out that is not above 0).
+ */
 export interface Prober {
+  /** `timeoutMs` bounds the probe from connecting to the answer's head. */
   probe(
     target: ProbeTarget,
     options: { readonly timeoutMs: number; readonly signal: AbortSignal },

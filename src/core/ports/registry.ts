@@ -1,4 +1,4 @@
-/** Bytes that arrive in pieces. */
+/** Bytes that arrive in pieces. A piece belongs to its reader: it does not change any more. */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
 /** OCI content descriptor (image-spec 1.1, descriptor.md). */
@@ -18,7 +18,9 @@ export interface Manifest {
 /**
  * OCI images by repository (distribution-spec 1.1 in its meaning). A repository is lower-case path components
  * (`apps/hello`). Content is addressed by digest, checked both ways: bytes that do not match give `DINP_DIGEST_MISMATCH`
- * and are not stored or not believed. Errors: `DINP_UNAVAILABLE`, `DINP_ABORTED`, `DINP_CLOSED` and those named below.
+ * and are not stored or not believed. Errors: `DINP_UNAVAILABLE` (retryable; a registry that cannot tell rejects, it never
+ * says that nothing is there), `DINP_ABORTED`, `DINP_INVALID` (a repository, tag or digest that is none) and those named
+ * below; from one that knows who asks, `DINP_UNAUTHENTICATED` and `DINP_FORBIDDEN`. Calls are safe at the same time.
  */
 export interface Registry {
   /** The digest that a tag points to now, or null. */
@@ -33,7 +35,10 @@ export interface Registry {
     digest: string,
     options?: { readonly signal?: AbortSignal },
   ): Promise<Manifest>;
-  /** Stores the manifest, after its blobs; with `tag`, points the tag at it. Idempotent. */
+  /**
+   * Stores the manifest, after its blobs; with `tag`, points the tag at it. Idempotent. `DINP_INVALID` when it is not JSON
+   * or names a blob that the repository does not have, `DINP_TOO_LARGE` over 4 MiB.
+   */
   writeManifest(
     repository: string,
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array },
@@ -44,7 +49,7 @@ export interface Registry {
   readBlob(repository: string, digest: string, options?: { readonly signal?: AbortSignal }): ByteStream;
   /**
    * Stores a blob from a stream of unknown digest or, with `expected`, of a known one. Nothing partial is ever visible.
-   * The stream is read once, with back-pressure.
+   * The stream is read once, with back-pressure; when it fails, the write fails with its error. Idempotent.
    */
   writeBlob(
     repository: string,
@@ -58,7 +63,7 @@ export interface Registry {
     from: string,
     options?: { readonly signal?: AbortSignal },
   ): Promise<boolean>;
-  /** Tags of a repository with their digests, by tag. */
+  /** Tags of a repository with their digests, by tag (in the order of their bytes). */
   list(
     repository: string,
     options?: { readonly signal?: AbortSignal },

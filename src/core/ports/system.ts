@@ -34,6 +34,14 @@ export interface LocalState {
   write(key: string, value: string): Promise<void>;
 }
 
+/** Seals small secrets, so that what is stored of them tells nothing. */
+export interface SecretBox {
+  /** Gives other text each time. `purpose` says what the secret is for: for another one it cannot be opened. */
+  seal(secret: string, purpose: string): Promise<string>;
+  /** `DINP_CORRUPT` when it was not sealed here for this purpose. */
+  open(sealed: string, purpose: string): Promise<string>;
+}
+
 export type LogFields = Readonly<Record<string, JsonValue>>;
 
 /** Structured log. Never throws. */

@@ -16,6 +16,12 @@ export interface RouteInput extends Omit<AppRouteInput, "app"> {
   readonly apps: readonly App[];
 }
 
+/** A route that an app wants; where two apps want the same host and path, the smaller rank wins. */
+export interface RouteClaim {
+  readonly route: Route;
+  readonly rank: string;
+}
+
 /** Orders routes by host, then path, by code unit: the order of every list of routes here. */
 export function compareRoutes(
   a: { readonly host: string; readonly path: string },
@@ -45,6 +51,14 @@ export function routesOfApp(input: AppRouteInput): Route[] {
 }
 
 /**
+ * As {@link routesOfApp}, each with the rank by which it stands against another app's: an app's own `NAME.<appsDomain>`
+ * before any domain, then the older domain, then the app id.
+ */
+export function claimsOfApp(input: AppRouteInput): RouteClaim[] {
+  return routesOfApp(input).map((route) => ({ route, rank: claimRank(route, input) }));
+}
+
+/**
  * The routes of all apps, ordered by host and path, one per host and path. Where a domain of one app is another app's
  * own `NAME.<appsDomain>`, the name wins; between two domains (the store's keys forbid it) the older one wins.
  */
@@ -61,9 +75,8 @@ export function desiredRoutes(input: RouteInput): Route[] {
       statuses: statuses.get(app.id) ?? [],
       appsDomain: input.appsDomain,
     };
-    for (const route of routesOfApp(own)) {
+    for (const { route, rank } of claimsOfApp(own)) {
       const key = routeKey(route.host, route.path);
-      const rank = claimRank(route, own);
       const present = routes.get(key);
       if (present === undefined || rank < present.rank) routes.set(key, { route, rank });
     }
@@ -106,7 +119,7 @@ function readyEndpoints({ app, placements, statuses }: AppRouteInput): Endpoint[
 
 /** Smaller wins: an app's own name before any domain, then the older domain, then the app id. */
 function claimRank(route: Route, { app, domains, appsDomain }: AppRouteInput): string {
-  if (route.path === "/" && route.host === `${app.name}.${appsDomain}`) return "0";
+  if (route.path === "/" && route.host === `${app.name}.${appsDomain}`) return `0 ${app.id}`;
   const domain = domains.find(({ host, path }) => host === route.host && path === route.path);
   return `1 ${String(domain?.createdAt ?? 0).padStart(16, "0")} ${app.id}`;
 }

@@ -1,27 +1,64 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setTimeout as delay } from "node:timers/promises";
 import { isDinpError, type DinpError, type DinpErrorCode } from "../model/errors.js";
 
 /** One case of a conformance suite; `run` rejects when the adapter does not keep the contract. */
 export interface ConformanceCase {
   readonly name: string;
   readonly run: () => Promise<void>;
+  /** Why the case is kept although no single broken adapter is caught by it alone. */
+  readonly stays?: string;
 }
 
-/** The longest that one awaited condition may take; a broken adapter fails instead of hanging. */
-const WAIT_MS_MAX = 20_000;
+/** What every suite can be given. */
+export interface SuiteOptions {
+  /**
+   * The longest that one awaited condition of a case may take: a broken adapter fails instead of hanging, and a good one
+   * on a busy machine must not fail. Default 20,000.
+   */
+  readonly waitMs?: number;
+}
+
+/** The longest that one awaited condition may take when nobody says. */
+export const WAIT_MS_MAX = 20_000;
+
+const waits = new AsyncLocalStorage<number>();
+
+/** Runs the body of a case with the suite's bound on each of its waits. */
+export function withinBounds<T>({ waitMs }: SuiteOptions, body: () => Promise<T>): Promise<T> {
+  return waits.run(waitMs ?? WAIT_MS_MAX, body);
+}
 
 /** What `promise` gives, or a failure that names what was waited for. */
-export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+export async function within<T>(
+  promise: Promise<T>,
+  what: string,
+  waitMs = waits.getStore() ?? WAIT_MS_MAX,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
       reject(new assert.AssertionError({ message: `Waited in vain for ${what}.` }));
-    }, WAIT_MS_MAX);
+    }, waitMs);
   });
   try {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Resolves when the condition is true; fails, naming `what`, when that takes longer than a case may wait. */
+export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const late = new AbortController();
+  const poll = async (): Promise<void> => {
+    while (!late.signal.aborted && !(await condition())) await delay(10);
+  };
+  try {
+    await within(poll(), what);
+  } finally {
+    late.abort();
   }
 }
 
@@ -60,6 +97,12 @@ export class Reader<T> {
     return result.value;
   }
 
+  /** Null at the end. */
+  async nextOrEnd(): Promise<T | null> {
+    const result = await within(this.#iterator.next(), "the next event or the end");
+    return result.done === true ? null : result.value;
+  }
+
   async take(count: number): Promise<T[]> {
     const items: T[] = [];
     while (items.length < count) items.push(await this.next());
@@ -70,6 +113,17 @@ export class Reader<T> {
     const result = await within(this.#iterator.next(), "the end of the watch");
     assert.equal(result.done, true, "The watch went on where it must end.");
   }
+}
+
+/** What a case starts now and awaits later: should the case fail in between, no rejection is left unhandled. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** Lets what is under way go on for a while, without a clock: `count` rounds of the microtask queue. */
+export async function letOthersRun(count: number): Promise<void> {
+  for (let round = 0; round < count; round += 1) await Promise.resolve();
 }
 
 /** Tries to change a value that an adapter handed out; frozen ones refuse, copies take it. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDinpError } from "../model/errors.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import { rejectsAsMisuse, rejectsWith } from "./conformance.js";
 import { putSetting } from "./sample-records.js";
@@ -138,6 +139,25 @@ export const leaseCases: readonly StoreCase[] = [
     await fenced(store, lease);
     await fenced(store, { ...lease, name: newLeaseName() });
     assert.equal(await store.get("setting", "k"), null);
+  }),
+
+  storeCase("no commit of an old epoch lands once the next holder has the lease", async ({ store }) => {
+    const name = newLeaseName();
+    let lease = await take(store, name, "holder-0");
+    for (let round = 1; round <= 5; round += 1) {
+      const fencing = { lease: name, epoch: lease.epoch };
+      const commits = Array.from({ length: 12 }, (_, index) =>
+        store.commit([putSetting(`${String(round)}-${String(index)}`)], { fencing }),
+      );
+      const outcomes = Promise.allSettled(commits);
+      await store.releaseLease(lease);
+      lease = await take(store, name, `holder-${String(round)}`);
+      const border = await presentRevision(store);
+      for (const outcome of await outcomes) {
+        if (outcome.status === "fulfilled") assert.ok(outcome.value.revision <= border, "It landed behind.");
+        else if (!isDinpError(outcome.reason, "DINP_FENCED")) throw outcome.reason;
+      }
+    }
   }),
 
   storeCase("leases make no revision", async ({ store }) => {

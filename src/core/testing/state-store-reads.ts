@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { kinds } from "../model/kinds.js";
 import type { StateStore } from "../ports/state-store.js";
-import { collect, rejectsAsMisuse, vandalize } from "./conformance.js";
+import { collect, later, rejectsAsMisuse, vandalize } from "./conformance.js";
 import {
   padded,
   putApp,
@@ -95,7 +95,7 @@ export const readCases: readonly StoreCase[] = [
         await store.commit([putSetting("left", String(round)), putSetting("right", String(round))]);
       }
     };
-    const written = writer();
+    const written = later(writer());
     for (let round = 0; round < 30; round += 1) {
       const { revision, records } = await store.snapshot({ kinds: ["setting"] });
       const [left, right] = records;
@@ -176,8 +176,9 @@ export const readCases: readonly StoreCase[] = [
   storeCase("changing what went in or came out changes nothing in the store", async ({ store }) => {
     const app = sampleApp("a");
     const input = { ...app };
-    const { revision } = await store.commit([putApp(input)]);
+    const commit = store.commit([putApp(input)]);
     vandalize(input);
+    const { revision } = await commit;
     const expected = { kind: "app", key: "a", value: app, revision };
     vandalize(await store.get("app", "a"));
     vandalize(await store.getUnique("app", "name", "a"));

@@ -8,7 +8,7 @@ const { pid } = await launch({
   env: { PATH: "/usr/bin:/bin" },
   cwd: "/",
   uid: null,
-  outputFd: openSync(log, "a"),
+  output: openSync(log, "a"),
   setpriv: null,
 });
 process.stdout.write(`${String(pid)}\n`);

@@ -1,10 +1,20 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile, chmod } from "node:fs/promises";
-import { createServer } from "node:net";
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { DinpError, type ImageRef, type InstanceSpec } from "@dinp/core";
+import type { RuntimeHarness } from "@dinp/core/testing";
 import {
   createProcessRuntime,
   type ProcessRuntime,
@@ -12,29 +22,36 @@ import {
   type UnpackImage,
 } from "@dinp/core/process";
 import { createSystemClock } from "@dinp/core/system";
+import { freePort } from "../../../scripts/lib/services/ports.mjs";
+
+export { freePort };
 
 export type RuntimeSettings = Partial<
   Pick<ProcessRuntimeOptions, "memoryLimit" | "programs" | "searchPath" | "logLimits" | "uidBase">
 >;
 
 /** A process runtime over a temporary folder, with images that are folders of text files. */
-export class ProcessHarness {
+export class ProcessHarness implements RuntimeHarness {
   readonly folder: string;
   readonly clusterId: string;
+  readonly hostAddress = "127.0.0.1";
   readonly #settings: RuntimeSettings;
+  readonly #sourceDir: string;
   #runtime: ProcessRuntime;
+  #foreign: ProcessHarness | null = null;
 
-  private constructor(folder: string, settings: RuntimeSettings) {
+  private constructor(folder: string, settings: RuntimeSettings, sourceDir = join(folder, "source")) {
     this.folder = folder;
+    this.#sourceDir = sourceDir;
     this.clusterId = `test-${folder.slice(-6)}`;
     this.#settings = settings;
     this.#runtime = this.newRuntime();
   }
 
-  static async make(settings: RuntimeSettings = {}): Promise<ProcessHarness> {
+  static async make(settings: RuntimeSettings = {}, sourceDir?: string): Promise<ProcessHarness> {
     const folder = await mkdtemp("/tmp/dinp-process-");
     await chmod(folder, 0o711);
-    const harness = new ProcessHarness(folder, settings);
+    const harness = new ProcessHarness(folder, settings, sourceDir);
     await harness.runtime.open();
     return harness;
   }
@@ -55,10 +72,34 @@ export class ProcessHarness {
     return createProcessRuntime({
       dataDir: join(this.folder, "node"),
       clusterId: this.clusterId,
-      unpack: unpackFrom(join(this.folder, "source")),
+      unpack: unpackFrom(this.#sourceDir),
       clock: createSystemClock(),
       ...this.#settings,
     });
+  }
+
+  unopened(): ProcessRuntime {
+    return this.newRuntime();
+  }
+
+  async damage({ digest }: ImageRef): Promise<void> {
+    await appendFile(join(this.#sourceDir, digest), " ");
+  }
+
+  async foreign(): Promise<ProcessRuntime> {
+    this.#foreign = await ProcessHarness.make(this.#settings, this.#sourceDir);
+    return this.#foreign.runtime;
+  }
+
+  /** Takes the records of instances away. */
+  async outage(): Promise<() => Promise<void>> {
+    const there = join(this.dataDir, "instances");
+    const away = join(this.dataDir, "away");
+    await rename(there, away);
+    return async () => {
+      await rm(there, { recursive: true, force: true });
+      await rename(away, there);
+    };
   }
 
   async reopen(): Promise<ProcessRuntime> {
@@ -70,9 +111,9 @@ export class ProcessHarness {
 
   async makeImage(files: Readonly<Record<string, string>>): Promise<ImageRef> {
     const text = JSON.stringify(files);
-    const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
-    await mkdir(join(this.folder, "source"), { recursive: true });
-    await writeFile(join(this.folder, "source", digest), text);
+    const digest = digestOf(text);
+    await mkdir(this.#sourceDir, { recursive: true });
+    await writeFile(join(this.#sourceDir, digest), text);
     return { repository: "apps/test", digest };
   }
 
@@ -104,6 +145,7 @@ export class ProcessHarness {
   }
 
   async dispose(): Promise<void> {
+    await this.#foreign?.dispose();
     await this.#runtime.close();
     const last = this.newRuntime();
     await last.open();
@@ -120,6 +162,8 @@ export function unpackFrom(sourceDir: string): UnpackImage {
   return async (image, targetDir) => {
     const json = await readFile(join(sourceDir, image.digest), "utf8").catch(() => null);
     if (json === null) throw new DinpError("DINP_IMAGE_NOT_FOUND", `There is no image ${image.digest}.`);
+    if (digestOf(json) !== image.digest)
+      throw new DinpError("DINP_DIGEST_MISMATCH", `What came is not the image ${image.digest}.`);
     for (const [path, text] of Object.entries(JSON.parse(json) as Record<string, string>)) {
       const file = join(targetDir, "app", path);
       await mkdir(dirname(file), { recursive: true });
@@ -129,18 +173,8 @@ export function unpackFrom(sourceDir: string): UnpackImage {
   };
 }
 
-/** A port that nothing listens on, another one at each call of this process. */
-const given = new Set<number>();
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (typeof address !== "object" || address === null || given.has(address.port)) continue;
-    given.add(address.port);
-    return address.port;
-  }
+function digestOf(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
 
 /** Pids of living processes that carry the mark of a cluster (and of an instance). */

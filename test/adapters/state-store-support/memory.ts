@@ -1,3 +1,4 @@
+import type { StateStore } from "@dinp/core";
 import { createMemoryStateStore } from "@dinp/core/memory";
 import type { StateStoreHarness } from "@dinp/core/testing";
 
@@ -19,13 +20,16 @@ export class ManualClock {
 
 export async function memoryHarness(): Promise<StateStoreHarness> {
   const clock = new ManualClock();
-  const store = createMemoryStateStore({ clock, changeLogCommits: CHANGE_LOG_COMMITS });
+  const unopened = (): StateStore => createMemoryStateStore({ clock, changeLogCommits: CHANGE_LOG_COMMITS });
+  const store = unopened();
   await store.open();
   return {
     store,
     commitsToReset: 2 * CHANGE_LOG_COMMITS,
     time: { now: () => clock.monotonicMs(), pass: (ms) => clock.pass(ms) },
+    unopened,
     reopen: null,
+    outage: null,
     dispose: () => store.close(),
   };
 }

@@ -58,14 +58,14 @@ export class PgliteBench {
 
   async #sharedHarness(): Promise<StateStoreHarness> {
     const store = (this.#shared ??= await this.open(await this.newFolder()));
-    return { ...common, store, reopen: null, dispose: () => empty(store) };
+    return { ...this.#common(), store, reopen: null, dispose: () => empty(store) };
   }
 
   async #freshHarness(): Promise<StateStoreHarness> {
     const folder = await this.newFolder();
     let store = await this.open(folder);
     return {
-      ...common,
+      ...this.#common(),
       store,
       reopen: async () => {
         await store.close();
@@ -75,9 +75,14 @@ export class PgliteBench {
       dispose: () => store.close(),
     };
   }
-}
 
-const common = {
-  commitsToReset: 2 * CHANGE_LOG_COMMITS,
-  time: { now: () => performance.now(), pass: (ms: number) => delay(ms) },
-} as const;
+  #common() {
+    const dataDir = join(this.#folder, "never-opened");
+    return {
+      commitsToReset: 2 * CHANGE_LOG_COMMITS,
+      time: { now: () => performance.now(), pass: (ms: number) => delay(ms) },
+      unopened: () => createPgliteStateStore({ dataDir }),
+      outage: null,
+    };
+  }
+}

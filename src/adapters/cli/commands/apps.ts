@@ -1,6 +1,7 @@
 import type { AppDetail, AppState } from "@dinp/core/client";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import type { Context } from "../context.js";
+import { parseInteger } from "../parse.js";
 import { instanceState } from "../rollout-display.js";
 import { renderTable, type Cell } from "../table.js";
 import type { Color } from "../terminal.js";
@@ -17,7 +18,7 @@ import {
   toJson,
 } from "../text.js";
 import { tally } from "../wait-guards.js";
-import { appArgument, flagsOf, withRead, type ReadFlags, type Registration } from "./registry.js";
+import { appArgument, flagsOf, withRead, type ReadFlags, type Registration } from "./shared-options.js";
 
 const stateColors: Readonly<Record<AppState, Color>> = {
   running: "green",
@@ -33,10 +34,16 @@ const stateColors: Readonly<Record<AppState, Color>> = {
 
 /** `dinp apps` and `dinp app`. */
 export function registerApps({ program, context }: Registration): void {
-  withRead(program.command("apps"))
+  withRead(
+    program
+      .command("apps")
+      .addOption(new Option("--state <state>", "only those in this state").choices(Object.keys(stateColors)))
+      .option("--prefix <text>", "only those whose names begin so")
+      .option("--limit <n>", "at most so many", (text) => parseInteger(text, "--limit", 1, 1_000)),
+  )
     .summary("list the apps")
     .description("Lists the apps, how many of their instances are ready, and where they answer.")
-    .action(async (flags: ReadFlags, command: Command) => {
+    .action(async (flags: AppsFlags, command: Command) => {
       await listApps(context, flagsOf(flags, command));
     });
   withRead(program.command("app"))
@@ -48,15 +55,30 @@ export function registerApps({ program, context }: Registration): void {
     });
 }
 
-async function listApps(context: Context, flags: ReadFlags): Promise<void> {
+interface AppsFlags extends ReadFlags {
+  readonly state?: AppState;
+  readonly prefix?: string;
+  readonly limit?: number;
+}
+
+async function listApps(context: Context, flags: AppsFlags): Promise<void> {
   const client = await context.connect(flags);
-  const items = await client.listApps({ signal: context.signal });
+  const { signal } = context;
+  const { state, prefix, limit } = flags;
+  const page =
+    limit === undefined
+      ? { items: await client.listApps({ state, prefix, signal }), next: null }
+      : await client.pageApps({ state, prefix, limit }, { signal });
+  const { items } = page;
   if (flags.json === true) {
-    context.out.line(toJson({ items }, 2));
+    context.out.line(toJson(page.next === null ? { items } : page, 2));
     return;
   }
+  if (page.next !== null) context.err.line(`These are the first ${String(items.length)}; there are more.`);
   if (items.length === 0) {
-    context.err.line('There are no apps yet. "dinp push DIR" makes one.');
+    const isFiltered = state !== undefined || prefix !== undefined;
+    if (isFiltered) context.err.line("No app is like that.");
+    else context.err.line('There are no apps yet. "dinp push DIR" makes one.');
     return;
   }
   const rows = items.map((app): Cell[] => [

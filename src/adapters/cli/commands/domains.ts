@@ -1,17 +1,22 @@
 import type { Command } from "commander";
 import { parseAppName } from "../app-name.js";
-import type { ConnectionFlags, Context } from "../context.js";
+import type { Client, DomainView } from "@dinp/core/client";
+import { awaitOffRouter, awaitOnRouter } from "../await-answer.js";
+import type { Context } from "../context.js";
 import { usageError } from "../exit-codes.js";
 import { parseDomain } from "../parse.js";
 import { printable, toJson } from "../text.js";
+import { startWaiting, type Waiting } from "../wait-guards.js";
 import {
   appArgument,
+  defaultTimeoutMs,
   flagsOf,
-  withConnection,
   withRead,
+  withWait,
   type ReadFlags,
   type Registration,
-} from "./registry.js";
+  type WaitFlags,
+} from "./shared-options.js";
 
 /** `dinp domains`, `domains list`, `domains add` and `domains remove`. */
 export function registerDomains({ program, context }: Registration): void {
@@ -35,21 +40,19 @@ export function registerDomains({ program, context }: Registration): void {
     .action(async (app: string, flags: ReadFlags, command: Command) => {
       await list(context, app, flagsOf(flags, command));
     });
-  withConnection(domains.command("add"))
+  withWait(domains.command("add"))
     .summary("let a host (and path) lead to the app")
     .argument(...appArgument())
     .argument("<host[/path]>", "such as shop.example.com or example.com/shop", parseDomain)
-    .action(async (app: string, domain: DomainArgument, flags: ConnectionFlags, command: Command) => {
+    .action(async (app: string, domain: DomainArgument, flags: WaitFlags, command: Command) => {
       await add(context, app, domain, flagsOf(flags, command));
     });
-  withConnection(domains.command("remove"))
+  withWait(domains.command("remove"))
     .summary("take a host (and path) away from the app")
     .argument(...appArgument())
     .argument("<host[/path]>", "as it was added", parseDomain)
-    .action(async (app: string, domain: DomainArgument, flags: ConnectionFlags, command: Command) => {
-      const client = await context.connect(flagsOf(flags, command));
-      await client.removeDomain(app, domain, { signal: context.signal });
-      context.err.line(`${shown(domain)} no longer leads to ${app}`);
+    .action(async (app: string, domain: DomainArgument, flags: WaitFlags, command: Command) => {
+      await remove(context, app, domain, flagsOf(flags, command));
     });
 }
 
@@ -68,19 +71,61 @@ async function list(context: Context, app: string, flags: ReadFlags): Promise<vo
   } else for (const domain of items) context.out.line(shown(domain));
 }
 
-async function add(
+async function remove(
   context: Context,
   app: string,
   domain: DomainArgument,
-  flags: ConnectionFlags,
+  flags: WaitFlags,
 ): Promise<void> {
+  const { err, signal } = context;
+  const client = await context.connect(flags);
+  await client.removeDomain(app, domain, { signal });
+  // What another domain of the same host covers goes on being answered.
+  const isAlone = domain.path === "/";
+  if (flags.wait && isAlone)
+    await awaitOffRouter(waitingFor(context, client, app, flags), await urlOf(context, client, domain));
+  err.line(`${shown(domain)} no longer leads to ${app}`);
+  if (flags.json === true) context.out.line(toJson({ deleted: true }, 2));
+}
+
+function waitingFor(context: Context, client: Client, app: string, flags: WaitFlags): Waiting {
+  const timeoutMs = flags.timeout ?? defaultTimeoutMs;
+  return startWaiting(context, client, app, { timeoutMs, operation: "the change of the routes" });
+}
+
+/** The domain's address at the router. */
+async function urlOf(context: Context, client: Client, { host, path }: DomainView): Promise<string> {
+  const { routerUrl } = await client.info({ signal: context.signal });
+  const router = new URL(routerUrl);
+  return `${router.protocol}//${host}${router.port === "" ? "" : `:${router.port}`}${path}`;
+}
+
+/** Waits until the router leads to the app there, if anything of the app could answer. */
+async function awaitDomain(
+  context: Context,
+  client: Client,
+  app: string,
+  domain: DomainView,
+  flags: WaitFlags,
+): Promise<void> {
+  const detail = await client.getApp(app, { signal: context.signal });
+  if (detail.desired === "stopped" || detail.ready === 0) {
+    context.err.line(`${app} is ${detail.state}: nothing answers there yet.`);
+    return;
+  }
+  await awaitOnRouter(waitingFor(context, client, app, flags), await urlOf(context, client, domain));
+}
+
+async function add(context: Context, app: string, domain: DomainArgument, flags: WaitFlags): Promise<void> {
   const { err, signal } = context;
   const client = await context.connect(flags);
   const added = await client.addDomain(app, domain, { signal });
   const { routerUrl } = await client.info({ signal });
+  if (flags.wait) await awaitDomain(context, client, app, added, flags);
   err.line(err.paint("green", `${shown(added)} leads to ${app}`));
   err.line(`Point the DNS of ${printable(added.host)} at the router. To try it before that:`);
   err.line(
     `  curl -H 'Host: ${printable(added.host)}' ${routerUrl.replace(/\/$/, "")}${printable(added.path)}`,
   );
+  if (flags.json === true) context.out.line(toJson(added, 2));
 }

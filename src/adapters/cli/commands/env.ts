@@ -6,17 +6,16 @@ import { usageError } from "../exit-codes.js";
 import { parseVariableName, parseVariables } from "../parse.js";
 import { renderTable } from "../table.js";
 import { toJson } from "../text.js";
-import { awaitRelease } from "../waiting.js";
+import { finishRelease } from "./finish-release.js";
 import {
   appArgument,
-  defaultTimeoutMs,
   flagsOf,
   withRead,
   withWait,
   type ReadFlags,
   type Registration,
   type WaitFlags,
-} from "./registry.js";
+} from "./shared-options.js";
 
 /** `dinp env`, `env list`, `env set` and `env unset`. */
 export function registerEnv({ program, context }: Registration): void {
@@ -87,6 +86,5 @@ async function change(context: Context, app: string, request: EnvRequest, flags:
       ? `Nothing changed: release ${number} of ${app} has these variables already`
       : `Release ${number} of ${app}: ${release.note}`,
   );
-  if (!flags.wait) return;
-  await awaitRelease(context, client, app, { release, timeoutMs: flags.timeout ?? defaultTimeoutMs });
+  await finishRelease(context, client, app, release, flags);
 }

@@ -2,20 +2,19 @@ import type { RolloutViewState } from "@dinp/core/client";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 import { parseInteger } from "../parse.js";
-import { renderTable, type Cell } from "../table.js";
+import { printTable, type Cell } from "../table.js";
 import type { Color } from "../terminal.js";
 import { formatAgo, formatMemory, shortDigest, toJson } from "../text.js";
-import { awaitRelease } from "../waiting.js";
+import { finishRelease } from "./finish-release.js";
 import {
   appArgument,
-  defaultTimeoutMs,
   flagsOf,
   withRead,
   withWait,
   type ReadFlags,
   type Registration,
   type WaitFlags,
-} from "./registry.js";
+} from "./shared-options.js";
 
 const rolloutColors: Readonly<Record<RolloutViewState, Color>> = {
   pending: "yellow",
@@ -84,9 +83,7 @@ async function list(context: Context, app: string, flags: ReadFlags): Promise<vo
     { header: "MEMORY", align: "right" },
     { header: "NOTE" },
   ] as const;
-  for (const line of renderTable(columns, rows, { paint: context.out.paint, width: context.out.columns })) {
-    context.out.line(line);
-  }
+  printTable(context.out, columns, rows);
 }
 
 async function rollback(
@@ -104,6 +101,5 @@ async function rollback(
       ? `Nothing changed: release ${number} of ${app} is the same`
       : `Release ${number} of ${app}: ${release.note}`,
   );
-  if (!flags.wait) return;
-  await awaitRelease(context, client, app, { release, timeoutMs: flags.timeout ?? defaultTimeoutMs });
+  await finishRelease(context, client, app, release, flags);
 }

@@ -1,0 +1,153 @@
+// npm run bench:deploy [-- --rounds N] [--check]
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "../scripts/lib/services/ports.mjs";
+import { BenchPlatform, firstAnswer } from "./deploy/platform.js";
+import { median, runBench, type Recorder } from "./lib/bench.js";
+import { Docker, makeNodeRoot, type DockerBuilder } from "./push-registry/docker.js";
+
+const APP_BYTES = 5_000_000;
+const FILES = 400;
+const builders: readonly DockerBuilder[] = ["classic", "BuildKit"];
+const argv = process.argv.slice(2);
+
+const wanted = ["DINP_TEST_DOCKER_SOCKET", "DINP_TEST_DOCKER_CLIENT", "DINP_TEST_REGISTRY"];
+const missing = wanted.filter((name) => variable(name) === "");
+if (missing.length > 0) {
+  console.error(
+    `Left out: deploy needs docker and registry: scripts/services up (not set: ${missing.join(", ")})`,
+  );
+  if (argv.includes("--check")) process.exitCode = 1;
+} else {
+  await runBench(
+    {
+      name: "deploy",
+      title:
+        "dinp push of a 5 MB Node app on Docker, from the command to the first answer, against docker build, push and run",
+      goals: { "time over docker's": { atMost: 0.5 } },
+      run,
+    },
+    argv,
+  );
+}
+
+async function run(recorder: Recorder): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "dinp-bench-deploy-"));
+  const docker = new Docker(variable("DINP_TEST_DOCKER_CLIENT"), variable("DINP_TEST_DOCKER_SOCKET"));
+  const place = `${variable("DINP_TEST_REGISTRY").replace(/^https?:\/\//, "")}/d${randomBytes(6).toString("hex")}`;
+  const base = `${place}/node:v1`;
+  const images = [base];
+  const platform = await BenchPlatform.start(
+    folder,
+    variable("DINP_TEST_DOCKER_SOCKET"),
+    await freePort(),
+    await freePort(),
+  );
+  try {
+    docker.importAndPush(makeNodeRoot(folder), base);
+    recorder.note("each round is a new app whose files were never seen; bases are cached; in turns; median");
+    recorder.note("docker: the faster of its two builders, asked every 10 ms as the platform's router is");
+    await platform.push(makeApp(folder, "warm", "FROM scratch"), "warm");
+    const times: Record<"dinp" | DockerBuilder, number[]> = { dinp: [], classic: [], BuildKit: [] };
+    for (let round = 0; round < roundsOf(argv); round += 1) {
+      const app = `app-${String(round)}`;
+      times.dinp.push(await platform.push(makeApp(folder, app, null), app));
+      await platform.delete(app);
+      for (const builder of builders) {
+        const name = `${place}/${builder.toLowerCase()}:r${String(round)}`;
+        images.push(name);
+        const source = makeApp(folder, `${builder}-${String(round)}`, `FROM ${base}`);
+        times[builder].push(await buildPushRun(builder, source, name));
+      }
+    }
+    const best = builders.toSorted((a, b) => median(times[a]) - median(times[b]))[0] ?? "classic";
+    recorder.measure(
+      "time over docker's",
+      median(times.dinp.map((ms, round) => ms / (times[best][round] ?? NaN))),
+      "x",
+    );
+    recorder.measure("dinp push to the first answer", median(times.dinp), "ms");
+    for (const builder of builders)
+      recorder.measure(`docker build, push and run, ${builder}`, median(times[builder]), "ms");
+  } finally {
+    await platform.delete("warm").catch(() => undefined);
+    await platform.stop();
+    docker.remove(images);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A folder with a server and 5 MB of files that nothing has cached; with a Dockerfile's first line, also that. */
+function makeApp(folder: string, name: string, from: string | null): string {
+  const source = join(folder, "apps", name.toLowerCase());
+  mkdirSync(join(source, "node_modules/data"), { recursive: true });
+  writeFileSync(
+    join(source, "server.js"),
+    'require("node:http").createServer((request, response) => response.end("here")).listen(process.env.PORT, "0.0.0.0");\n',
+  );
+  for (let file = 0; file < FILES; file += 1) {
+    // Half of it compresses, as code does.
+    const half = randomBytes(APP_BYTES / FILES / 2).toString("latin1");
+    writeFileSync(
+      join(source, `node_modules/data/${String(file)}.js`),
+      half + "x".repeat(half.length),
+      "latin1",
+    );
+  }
+  if (from !== null) {
+    const lines = [from, "COPY . /app", "WORKDIR /app", 'CMD ["/usr/local/bin/node", "server.js"]', ""];
+    writeFileSync(join(source, "Dockerfile"), lines.join("\n"));
+  }
+  return source;
+}
+
+/** Milliseconds that a script of a person's takes: build, push, run, and ask until there is an answer. */
+async function buildPushRun(builder: DockerBuilder, source: string, image: string): Promise<number> {
+  const port = String(await freePort());
+  const container = `dinp-bench-${randomBytes(6).toString("hex")}`;
+  const script = `set -e
+docker build --quiet --tag "$IMAGE" "$SOURCE"
+docker push --quiet "$IMAGE"
+docker run --detach --name "$NAME" --env PORT=8080 --publish "127.0.0.1:$PORT:8080" "$IMAGE"`;
+  const client = variable("DINP_TEST_DOCKER_CLIENT");
+  const env = {
+    ...process.env,
+    ...{ IMAGE: image, SOURCE: source, NAME: container, PORT: port },
+    DOCKER_HOST: `unix://${variable("DINP_TEST_DOCKER_SOCKET")}`,
+    DOCKER_BUILDKIT: builder === "BuildKit" ? "1" : "0",
+  };
+  const started = performance.now();
+  let code: number | null = null;
+  const child = spawn("/bin/sh", ["-c", script.replaceAll(/^docker/gm, client)], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("close", (exit) => {
+      code = exit;
+      resolve();
+    });
+  });
+  try {
+    await firstAnswer(`http://127.0.0.1:${port}`, "localhost", () => code !== null && code !== 0);
+    return performance.now() - started;
+  } finally {
+    await ended;
+    const remove = spawn(client, ["rm", "--force", container], { env, stdio: "ignore" });
+    await new Promise((resolve) => remove.once("close", resolve));
+  }
+}
+
+function roundsOf(args: readonly string[]): number {
+  const at = args.indexOf("--rounds");
+  const rounds = at === -1 ? 5 : Number(args[at + 1]);
+  if (Number.isInteger(rounds) && rounds > 0) return rounds;
+  throw new Error("--rounds must be a whole number above 0");
+}
+
+function variable(name: string): string {
+  return process.env[name] ?? "";
+}

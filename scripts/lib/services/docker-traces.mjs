@@ -1,0 +1,87 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { runCommand, tryCommand } from "./command.mjs";
+
+const CGROUPS = "/sys/fs/cgroup";
+
+/** A network device's IPv4 addresses, as iproute2 prints them. @typedef {{ ifname: string, addr_info: readonly { local: string }[] }} Device */
+
+/** @returns {Promise<readonly Device[]>} */
+async function devices() {
+  return JSON.parse(await runCommand("ip", ["-json", "-4", "address"]));
+}
+
+/** The numbers N of the ranges 10.N.0.0/16 that the machine has addresses in or routes to. */
+export async function usedNetworks() {
+  const routes = await runCommand("ip", ["-4", "route"]);
+  const addresses = (await devices()).flatMap(({ addr_info }) => addr_info.map(({ local }) => local));
+  const found = [...`${routes} ${addresses.join(" ")}`.matchAll(/\b10\.(\d+)\.\d+\.\d+/g)];
+  return new Set(found.map(([, octet]) => Number(octet)));
+}
+
+/** The names of the bridges that have an address in 10.N.0.0/16. @param {number} network */
+export async function bridgesOf(network) {
+  const own = (await devices()).filter(({ addr_info }) =>
+    addr_info.some(({ local }) => local.startsWith(`10.${network}.`)),
+  );
+  return own.map(({ ifname }) => ifname);
+}
+
+/** @param {readonly string[]} names */
+export async function removeBridges(names) {
+  for (const name of names) await runCommand("ip", ["link", "delete", name, "type", "bridge"]);
+}
+
+/** Removes the sockets that shims (a container's keepers, by containerd) left when they were killed. @param {string} state The state folder of containerd. */
+export function removeShimSockets(state) {
+  if (!existsSync(state)) return;
+  for (const path of readdirSync(state, { recursive: true, encoding: "utf8" })) {
+    if (!path.endsWith("/address")) continue;
+    const socket = readFileSync(join(state, path), "utf8").replace(/^unix:\/\//, "");
+    if (socket.startsWith("/run/containerd/s/")) rmSync(socket, { force: true });
+  }
+}
+
+/** Unmounts everything below these folders, innermost first. @param {readonly string[]} folders */
+export async function unmountBelow(folders) {
+  const points = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => (line.split(" ")[4] ?? "").replaceAll("\\040", " "))
+    .filter((point) => folders.some((folder) => point.startsWith(`${folder}/`)))
+    .reverse();
+  for (const point of points) {
+    const { code } = await tryCommand("umount", [point]);
+    if (code !== 0) await tryCommand("umount", ["--lazy", point]);
+  }
+}
+
+/** The folders of a cgroup in every hierarchy (one in version 2, one for each controller in version 1). @param {string} name */
+function cgroupFolders(name) {
+  if (!existsSync(CGROUPS)) return [];
+  const hierarchies = readdirSync(CGROUPS, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(CGROUPS, entry.name, name));
+  return [join(CGROUPS, name), ...hierarchies].filter((path) => existsSync(path));
+}
+
+/** A folder and all below it, innermost first. @param {string} folder @returns {string[]} */
+function treeOf(folder) {
+  const children = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [...children.flatMap((entry) => treeOf(join(folder, entry.name))), folder];
+}
+
+/** The processes in a cgroup and all below it. @param {string} name */
+export function cgroupProcesses(name) {
+  const files = cgroupFolders(name)
+    .flatMap(treeOf)
+    .map((folder) => join(folder, "cgroup.procs"));
+  const pids = files
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, "utf8").split("\n").filter(Boolean));
+  return [...new Set(pids.map(Number))];
+}
+
+/** Removes a cgroup whose processes have ended. @param {string} name */
+export function removeCgroups(name) {
+  for (const folder of cgroupFolders(name).flatMap(treeOf)) rmdirSync(folder);
+}

@@ -1,0 +1,159 @@
+import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { DinpError, type ExecEvent, type ExecOptions } from "@dinp/core";
+import { closedError } from "../runtime/errors.js";
+import { findUnusable } from "./environment.js";
+import type { Engine } from "./engine.js";
+import { readFrames } from "./frames.js";
+import { explainErrno, InitTrailer, type CommandEnd, type InitLine } from "./init-lines.js";
+
+/** Commands that may run at the same time. */
+const EXECUTIONS_MAX = 64;
+
+/** One command's connection to the engine, and what has to be known of it. */
+export interface Command {
+  readonly socket: Duplex;
+  readonly token: string;
+  /** Lets it run; for what begins only once its connection is there. */
+  readonly begin: () => Promise<void>;
+  /** Ends all of its processes, and takes away what it was made of; resolves when nothing is left. */
+  readonly end: () => Promise<void>;
+  /** How it ended when its first process could not say so: it was ended itself. */
+  readonly explainKill: () => Promise<CommandEnd & { readonly message: string | null }>;
+  /** Why a signal ended it, when it was the platform's doing. */
+  readonly explainSignal: (signal: string) => Promise<string | null>;
+}
+
+/** The commands that run beside instances, and one-offs: see `Runtime.exec` and `Runtime.run`. */
+export class Executions {
+  readonly #engine: Engine;
+  readonly #closing: AbortSignal;
+  readonly #running = new Set<Promise<void>>();
+  readonly #unended = new Set<() => Promise<void>>();
+
+  /** @param closing Aborts when the runtime closes: all commands are ended then. */
+  constructor(engine: Engine, closing: AbortSignal) {
+    this.#engine = engine;
+    this.#closing = closing;
+  }
+
+  /** Resolves when no command is left. To be called after the closing signal. */
+  async close(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  /** Ends what could not be ended while the engine was away. */
+  async endLost(): Promise<void> {
+    for (const end of this.#unended) {
+      await end();
+      this.#unended.delete(end);
+    }
+  }
+
+  async *execute(
+    options: ExecOptions,
+    prepare: (token: string) => Promise<Command>,
+  ): AsyncGenerator<ExecEvent, void, undefined> {
+    this.#throwIfOver(options.signal);
+    const unusable = findUnusable({}, options.command);
+    if (unusable !== null) throw new DinpError("DINP_INVALID", unusable, { details: { field: "command" } });
+    if (this.#running.size + this.#unended.size >= EXECUTIONS_MAX) {
+      throw new DinpError(
+        "DINP_BUSY",
+        `${String(EXECUTIONS_MAX)} commands run on this node, which is as many as may.`,
+        { retryable: true, hint: "Wait until one has ended." },
+      );
+    }
+    let leave = (): void => undefined;
+    const left = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    this.#running.add(left);
+    try {
+      yield* this.#run(options, await prepare(randomBytes(8).toString("hex")));
+    } finally {
+      this.#running.delete(left);
+      leave();
+    }
+  }
+
+  async *#run(options: ExecOptions, command: Command): AsyncGenerator<ExecEvent, void, undefined> {
+    const { socket } = command;
+    const signal = AbortSignal.any([options.signal, this.#closing]);
+    // Whoever reads from the socket is told by its end.
+    const cut = (): void => {
+      socket.destroy();
+    };
+    signal.addEventListener("abort", cut, { once: true });
+    try {
+      if (!signal.aborted) {
+        await command.begin();
+        // All of it, no faster than it is taken.
+        socket.end(options.stdin ?? new Uint8Array(0));
+        yield* this.#events(command, options.command[0] ?? "", signal);
+      }
+    } finally {
+      signal.removeEventListener("abort", cut);
+      cut();
+      await this.#end(command);
+    }
+    this.#throwIfOver(options.signal);
+  }
+
+  async #end({ end }: Command): Promise<void> {
+    try {
+      await end();
+    } catch (error) {
+      this.#unended.add(end);
+      throw error;
+    }
+  }
+
+  async *#events(
+    command: Command,
+    program: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<ExecEvent, void, undefined> {
+    const trailer = new InitTrailer(command.token);
+    try {
+      for await (const { stream, bytes } of readFrames(command.socket)) {
+        if (signal.aborted) return;
+        const own = stream === "stderr" ? trailer.push(bytes) : bytes;
+        if (own.length > 0) yield { type: "output", stream, bytes: Uint8Array.from(own) };
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      throw this.#engine.lost(error);
+    }
+    if (isAborted(signal)) return;
+    const { line, rest } = trailer.end();
+    if (rest.length > 0) yield { type: "output", stream: "stderr", bytes: Uint8Array.from(rest) };
+    const exit = await this.#exitOf(command, program, line);
+    if (!isAborted(signal)) yield exit;
+  }
+
+  async #exitOf(command: Command, program: string, line: InitLine | null): Promise<ExecEvent> {
+    if (line?.type === "failed")
+      throw new DinpError("DINP_PROGRAM_MISSING", explainErrno(program, line.errno));
+    if (line?.type !== "ended") {
+      const { code, signal, message } = await command.explainKill();
+      return { type: "exit", code, signal, message };
+    }
+    const { code, signal } = line.end;
+    return {
+      type: "exit",
+      code,
+      signal,
+      message: signal === null ? null : await command.explainSignal(signal),
+    };
+  }
+
+  #throwIfOver(signal: AbortSignal): void {
+    if (this.#closing.aborted) throw closedError();
+    if (signal.aborted) throw new DinpError("DINP_ABORTED", "The command was ended, as its caller asked.");
+  }
+}
+
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

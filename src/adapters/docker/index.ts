@@ -1,0 +1,14 @@
+export { createDockerStepRunner, type DockerStepRunner } from "./build/step-runner.js";
+export type { DockerStepLimits, DockerStepRunnerOptions } from "./build/step-options.js";
+export { createDockerRuntime } from "./docker-runtime.js";
+export { loadImages } from "./load-images.js";
+export type {
+  DockerCredentials,
+  DockerEngineAddress,
+  DockerImages,
+  DockerImageTarget,
+  DockerRelaxation,
+  DockerRuntimeOptions,
+  DockerTls,
+} from "./options.js";
+export { pullImages, type PullImagesOptions } from "./pull-images.js";

@@ -1,0 +1,6 @@
+export {
+  createFileRouteTable,
+  readRouteFile,
+  type FileRouteTable,
+  type FileRouteTableOptions,
+} from "./file-route-table.js";

@@ -1,0 +1,1 @@
+export { createGzipCompressor } from "./gzip-compressor.js";

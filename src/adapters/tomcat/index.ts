@@ -1,0 +1,1 @@
+export { findTomcat, tomcatProgram } from "./find-tomcat.js";

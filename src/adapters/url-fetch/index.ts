@@ -1,0 +1,6 @@
+export {
+  createUploadFetcher,
+  type HostResolver,
+  type UploadFetchLimits,
+  type UploadFetcherOptions,
+} from "./upload-fetcher.js";

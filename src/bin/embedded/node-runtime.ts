@@ -1,0 +1,128 @@
+import {
+  type Archive,
+  type Clock,
+  DinpError,
+  type ImagePlatform,
+  isDinpError,
+  type Logger,
+  type Prober,
+  readImage,
+  type Registry,
+  type Runtime,
+  type Template,
+} from "@dinp/core";
+import type { RuntimeKind } from "@dinp/core/cli";
+import { createDockerRuntime, loadImages } from "@dinp/core/docker";
+import { createHttpProber } from "@dinp/core/http";
+import { createImageUnpacker, createListenerGuard, createProcessRuntime } from "@dinp/core/process";
+import { findTomcat, tomcatProgram } from "@dinp/core/tomcat";
+import { searchPathOf } from "../host/search-path.js";
+import { assertPassable, type DataFolder } from "./data-folder.js";
+
+export interface NodeRuntimeOptions {
+  readonly kind: RuntimeKind;
+  /** The engine's socket, of `docker`. */
+  readonly dockerSocket: string;
+  readonly clusterId: string;
+  readonly folder: DataFolder;
+  readonly registry: Registry;
+  readonly archive: Archive;
+  readonly templates: readonly Template[];
+  readonly staticServer: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What runs the instances of this machine, and what goes with it. */
+export interface NodeRuntime {
+  readonly runtime: Runtime;
+  readonly prober: Prober;
+  /** Stops all instances, at the same time. */
+  stopAll(options: { readonly graceMs: number }): Promise<void>;
+}
+
+const NODE_ADDRESS = "127.0.0.1";
+
+const architectures: ReadonlyMap<string, string> = new Map([
+  ["ia32", "386"],
+  ["x64", "amd64"],
+]);
+
+/** Instances run on this machine. */
+export const imagePlatform: ImagePlatform = {
+  os: "linux",
+  architecture: architectures.get(process.arch) ?? process.arch,
+};
+
+/** Makes the runtime; it is not opened. */
+export async function createNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
+  return options.kind === "docker" ? dockerRuntime(options) : await processRuntime(options);
+}
+
+async function processRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
+  const { clusterId, folder, registry, archive, templates, clock } = options;
+  await assertPassable(folder);
+  const tomcat = await findTomcat(process.env);
+  const runtime = createProcessRuntime({
+    dataDir: folder.node,
+    clusterId,
+    nodeAddress: NODE_ADDRESS,
+    unpack: createImageUnpacker({ registry, archive, readImage }),
+    searchPath: searchPathOf(process.env["PATH"] ?? ""),
+    programs: {
+      "dinp-static": [process.execPath, options.staticServer],
+      ...(tomcat === null ? {} : { "dinp-tomcat": tomcatProgram(tomcat) }),
+    },
+    askedPrograms: templates.flatMap(({ requires }) => requires),
+    clock,
+  });
+  return {
+    runtime,
+    prober: createListenerGuard(createHttpProber()),
+    stopAll: (stop) => runtime.stopAll(stop),
+  };
+}
+
+/** Images go straight to the engine, from wherever the platform keeps them. */
+function dockerRuntime({
+  dockerSocket,
+  clusterId,
+  registry,
+  clock,
+  logger,
+}: NodeRuntimeOptions): NodeRuntime {
+  const runtime = createDockerRuntime({
+    engine: { socketPath: dockerSocket },
+    clusterId,
+    nodeAddress: NODE_ADDRESS,
+    images: loadImages(registry),
+    clock,
+    logger,
+  });
+  const stopAll: NodeRuntime["stopAll"] = async ({ graceMs }) => {
+    const instances = await runtime.list();
+    const running = instances.filter(({ state }) => state === "running");
+    await Promise.all(running.map(({ instanceId }) => runtime.stop(instanceId, { graceMs })));
+  };
+  return { runtime, prober: createHttpProber(), stopAll };
+}
+
+/** Opens it; of an engine that does not answer, says how to name another. */
+export async function openNodeRuntime(
+  { runtime }: NodeRuntime,
+  { kind, dockerSocket }: Pick<NodeRuntimeOptions, "kind" | "dockerSocket">,
+): Promise<void> {
+  try {
+    await runtime.open();
+  } catch (error) {
+    if (kind !== "docker" || !isDinpError(error, "DINP_UNAVAILABLE")) throw error;
+    throw new DinpError(
+      "DINP_UNAVAILABLE",
+      `The Docker engine at ${dockerSocket} cannot be used: ${error.message}`,
+      {
+        cause: error,
+        hint: "Is it running, and may this user use it? --docker-host unix:///PATH names another one.",
+      },
+    );
+  }
+}

@@ -1,0 +1,161 @@
+import type { Fleet } from "./fleet.js";
+import type { History } from "./history.js";
+import type { SeededRandom } from "./seeded-random.js";
+import type { SimNode } from "./sim-node.js";
+import type { World } from "./sim-process.js";
+import type { SharedTable } from "./sim-table.js";
+
+const DISTURB_MS = 25_000;
+const PAUSE_MS = 15_000;
+const PICTURE_MS = 12_000;
+const OFF_MS = 60_000;
+/** Longer than a new leader's grace time and a silence that makes a node lost. */
+const OFF_MS_MAX = 300_000;
+
+export interface ChaosOptions {
+  readonly random: SeededRandom;
+  readonly fleet: Fleet;
+  readonly nodes: readonly SimNode[];
+  readonly table: SharedTable;
+  readonly history: History;
+}
+
+/** What befalls processes, machines and the route table as a whole, besides what the weather does to single calls. */
+export class Chaos {
+  readonly #world: World;
+  readonly #options: ChaosOptions;
+  readonly #deeds: readonly (() => void)[];
+
+  constructor(world: World, options: ChaosOptions) {
+    this.#world = world;
+    this.#options = options;
+    const all: readonly (readonly [number, () => void])[] = [
+      [
+        6,
+        () => {
+          this.#kill();
+        },
+      ],
+      [
+        4,
+        () => {
+          this.#pause();
+        },
+      ],
+      [
+        6,
+        () => {
+          this.#crashInstance();
+        },
+      ],
+      [
+        2,
+        () => {
+          this.#reboot();
+        },
+      ],
+      [
+        1,
+        () => {
+          this.#switchOff();
+        },
+      ],
+      [
+        1,
+        () => {
+          this.#loseTable();
+        },
+      ],
+    ];
+    // Not every world has every kind of misfortune, so that some kinds can pile up.
+    this.#deeds = all.flatMap(([weight, deed]) =>
+      Array<() => void>(weight * options.random.integer(0, 2)).fill(deed),
+    );
+  }
+
+  begin(): void {
+    this.#disturb();
+    this.#takePictures();
+  }
+
+  /** One more blow, when all has come to rest and nobody asks for anything: whoever must act has only the state to go by. */
+  strikeOnce(): void {
+    const { random } = this.#options;
+    const blows = [
+      () => undefined,
+      () => {
+        this.#kill();
+      },
+      () => {
+        this.#reboot();
+      },
+      () => {
+        this.#loseTable();
+      },
+    ];
+    random.pick(blows)();
+  }
+
+  #disturb(): void {
+    const { random } = this.#options;
+    if (this.#deeds.length === 0) return;
+    this.#world.scheduler.after(random.exponential(DISTURB_MS), () => {
+      if (!this.#world.faults.active) return;
+      random.pick(this.#deeds)();
+      this.#disturb();
+    });
+  }
+
+  #takePictures(): void {
+    this.#world.scheduler.after(PICTURE_MS, () => {
+      if (!this.#world.faults.active) return;
+      void this.#options.history.takePicture();
+      this.#takePictures();
+    });
+  }
+
+  #kill(): void {
+    const { fleet, random } = this.#options;
+    this.#world.journal.count("killed");
+    fleet.some(random).process?.kill();
+  }
+
+  #pause(): void {
+    const { fleet, random } = this.#options;
+    this.#world.journal.count("stopped for a while");
+    fleet.some(random).process?.pause(500 + random.exponential(PAUSE_MS));
+  }
+
+  #crashInstance(): void {
+    const { nodes, random } = this.#options;
+    const node = random.pick(nodes);
+    if (node.running.length === 0) return;
+    this.#world.journal.count("instance crashed");
+    node.crash(random.pick(node.running));
+  }
+
+  #reboot(): void {
+    const { nodes, random, fleet } = this.#options;
+    const node = random.pick(nodes);
+    const forgets = random.pick(["nothing", "runtime", "all"] as const);
+    this.#world.journal.count(`node started anew, forgets ${forgets}`);
+    fleet.named(node.id)?.process?.kill();
+    node.reboot(forgets);
+  }
+
+  #switchOff(): void {
+    const { nodes, random, fleet } = this.#options;
+    const node = random.pick(nodes);
+    const program = fleet.named(node.id);
+    this.#world.journal.count("node off for a while");
+    if (program === undefined) return;
+    program.offUntil = this.#world.scheduler.now + Math.min(OFF_MS_MAX, random.exponential(OFF_MS));
+    program.process?.kill();
+    node.reboot("nothing");
+  }
+
+  #loseTable(): void {
+    this.#world.journal.count("route table lost its past");
+    void this.#options.table.losePast();
+  }
+}

@@ -1,0 +1,286 @@
+import { onAbort } from "../../loops/abort.js";
+import { DinpError } from "../../model/errors.js";
+import type { InstanceExit, InstanceId, NodeId } from "../../model/records.js";
+import type { Prober, ProbeResult, ProbeTarget } from "../../ports/prober.js";
+import type { ExecEvent, InstanceSpec, LogLine, Runtime, RuntimeInstance } from "../../ports/runtime.js";
+import type { LocalState } from "../../ports/system.js";
+import type { History } from "./history.js";
+import { EPOCH_MS, never, type SimProcess, type World } from "./sim-process.js";
+
+/** How an instance behaves, from its variable `BEHAVIOR`: `ok`, `mute`, `crash:MS` or `slow:MS`. */
+interface Behavior {
+  /** From its start to its first answer; null: it never answers. */
+  readonly answersAfterMs: number | null;
+  /** From its start to its end; null: it does not end. */
+  readonly endsAfterMs: number | null;
+}
+
+interface SimInstance {
+  readonly spec: InstanceSpec;
+  readonly startedAt: number;
+  readonly behavior: Behavior;
+  exit: InstanceExit | null;
+}
+
+/** A machine with what it runs, which outlives its agent. */
+export class SimNode {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly #world: World;
+  readonly #history: History;
+  readonly #instances = new Map<InstanceId, SimInstance>();
+  readonly #listeners = new Set<(instanceId: InstanceId) => void>();
+  readonly #disk = new Map<string, string>();
+
+  constructor(world: World, history: History, id: NodeId, address: string) {
+    this.#world = world;
+    this.#history = history;
+    this.id = id;
+    this.address = address;
+  }
+
+  get running(): readonly InstanceId[] {
+    return [...this.#instances].filter(([, { exit }]) => exit === null).map(([id]) => id);
+  }
+
+  isRunning(instanceId: InstanceId): boolean {
+    return this.#instances.get(instanceId)?.exit === null;
+  }
+
+  /** It runs here, and nobody can have had an answer from it yet. */
+  isSilentYet(instanceId: InstanceId): boolean {
+    const instance = this.#instances.get(instanceId);
+    if (instance?.exit !== null) return false;
+    const { startedAt, behavior } = instance;
+    return this.#world.scheduler.now < startedAt + (behavior.answersAfterMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** What listens on a port now. */
+  listenerAt(port: number): InstanceSpec | null {
+    for (const { spec, exit } of this.#instances.values())
+      if (spec.port === port && exit === null) return spec;
+    return null;
+  }
+
+  /** True when what listens there would answer now. */
+  #answersAt(port: number): boolean {
+    for (const { spec, exit, startedAt, behavior } of this.#instances.values()) {
+      if (spec.port !== port || exit !== null || behavior.answersAfterMs === null) continue;
+      return this.#world.scheduler.now >= startedAt + behavior.answersAfterMs;
+    }
+    return false;
+  }
+
+  /** One instance ends by itself. */
+  crash(instanceId: InstanceId): void {
+    this.#end(instanceId, "exited", "it crashed");
+  }
+
+  /** How many instances the runtime remembers that have ended. */
+  get leftovers(): number {
+    return this.#instances.size - this.running.length;
+  }
+
+  /** All that ran is gone; `runtime`: the runtime does not even remember it; `all`: nor does the disk remember anything. */
+  reboot(forgets: "nothing" | "runtime" | "all"): void {
+    for (const id of this.running) this.#end(id, "unknown", "the node was started anew");
+    if (forgets === "nothing") return;
+    if (forgets === "all") this.#disk.clear();
+    for (const id of this.#instances.keys()) this.#history.noteForgotten(id);
+    this.#instances.clear();
+  }
+
+  /** What the agent's process keeps on this node's disk. */
+  diskOf(process: SimProcess): LocalState {
+    return {
+      read: (key) => process.call("disk", "read", () => Promise.resolve(this.#disk.get(key) ?? null)),
+      write: (key, value) =>
+        process.call(
+          "disk",
+          "write",
+          () => {
+            this.#disk.set(key, value);
+            return Promise.resolve();
+          },
+          { isWrite: true },
+        ),
+    };
+  }
+
+  isFree(port: number): boolean {
+    return this.listenerAt(port) === null;
+  }
+
+  proberOf(process: SimProcess): Prober {
+    return { probe: (target, options) => this.#probe(process, target, options) };
+  }
+
+  async #probe(
+    process: SimProcess,
+    target: ProbeTarget,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<ProbeResult> {
+    const begunAt = this.#world.scheduler.now;
+    try {
+      const isUp = await process.call(
+        "prober",
+        "probe",
+        () => Promise.resolve(this.#answersAt(target.port)),
+        {
+          signal: options.signal,
+        },
+      );
+      const latencyMs = this.#world.scheduler.now - begunAt;
+      if (isUp && latencyMs <= options.timeoutMs) return { outcome: "success", latencyMs, status: 200 };
+      const reason = isUp ? `no answer within ${String(options.timeoutMs)} ms` : "connection refused";
+      return { outcome: "failure", latencyMs, reason, firstBytes: "" };
+    } catch (error) {
+      if (options.signal.aborted) throw error;
+      return { outcome: "unknown", reason: "the prober could not try" };
+    }
+  }
+
+  runtimeOf(process: SimProcess): Runtime {
+    const call = process.call.bind(process);
+    return {
+      open: () => Promise.resolve(),
+      capacity: () =>
+        call("runtime", "capacity", () =>
+          Promise.resolve({
+            runtime: "simulated",
+            memoryMb: 4_096,
+            cpuMillis: 8_000,
+            programs: null,
+            memoryLimit: "none",
+          }),
+        ),
+      prepareImage: (_image, options = {}) =>
+        call("runtime", "prepareImage", () => this.#world.scheduler.sleep(this.#random(800)), options),
+      list: (options = {}) => call("runtime", "list", () => Promise.resolve(this.#list()), options),
+      start: (spec, options = {}) =>
+        call("runtime", "start", () => Promise.resolve(this.#start(spec)), { isWrite: true, ...options }),
+      stop: (instanceId, { graceMs, signal }) =>
+        call("runtime", "stop", () => this.#stop(instanceId, graceMs), { isWrite: true, signal }),
+      remove: (instanceId, options = {}) =>
+        call("runtime", "remove", () => this.#remove(instanceId), {
+          isWrite: true,
+          ...options,
+        }),
+      watch: ({ signal }) =>
+        process.watch("runtime", (inner) => this.#hints(process, inner), { signal, isHint: true }),
+      logs: () => noLines(),
+      exec: () => noCommands(),
+      run: () => noCommands(),
+      stats: () => Promise.resolve(null),
+      pruneImages: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #random(mean: number): number {
+    return this.#world.faults.random.exponential(mean);
+  }
+
+  #list(): readonly RuntimeInstance[] {
+    return [...this.#instances.values()].map((instance) => this.#view(instance));
+  }
+
+  #view({ spec, startedAt, exit }: SimInstance): RuntimeInstance {
+    const { instanceId, appId, releaseId, port } = spec;
+    const state = exit === null ? "running" : "exited";
+    const at = EPOCH_MS + startedAt;
+    return { instanceId, appId, releaseId, port, host: this.address, state, startedAt: at, exit };
+  }
+
+  #start(spec: InstanceSpec): RuntimeInstance {
+    const known = this.#instances.get(spec.instanceId);
+    if (known !== undefined) return this.#view(known);
+    const isTaken = !this.isFree(spec.port);
+    const behavior = behaviorOf(spec.env["BEHAVIOR"] ?? "ok");
+    const instance: SimInstance = { spec, startedAt: this.#world.scheduler.now, behavior, exit: null };
+    this.#instances.set(spec.instanceId, instance);
+    this.#history.noteStart(spec, this.id, this.address);
+    if (isTaken) this.#end(spec.instanceId, "exited", `port ${String(spec.port)} is taken`);
+    else if (behavior.endsAfterMs !== null) {
+      this.#world.scheduler.after(behavior.endsAfterMs, () => {
+        if (this.#instances.get(spec.instanceId) === instance) this.crash(spec.instanceId);
+      });
+    }
+    return this.#view(instance);
+  }
+
+  async #stop(instanceId: InstanceId, graceMs: number): Promise<void> {
+    if (this.#instances.get(instanceId)?.exit !== null) return;
+    this.#history.noteStop(instanceId, this.id);
+    await this.#world.scheduler.sleep(Math.min(graceMs, this.#random(graceMs / 3)));
+    this.#end(instanceId, "stopped", "stopped as it was asked to");
+  }
+
+  #remove(instanceId: InstanceId): Promise<void> {
+    if (this.#instances.get(instanceId)?.exit === null) this.#history.noteStop(instanceId, this.id);
+    this.#instances.delete(instanceId);
+    return Promise.resolve();
+  }
+
+  #end(instanceId: InstanceId, cause: InstanceExit["cause"], message: string): void {
+    const instance = this.#instances.get(instanceId);
+    if (instance?.exit !== null) return;
+    const at = EPOCH_MS + this.#world.scheduler.now;
+    instance.exit = { at, cause, code: cause === "exited" ? 1 : null, signal: null, message, logTail: [] };
+    this.#world.journal.note(`${this.id} instance ${instanceId} ends: ${message}`);
+    for (const tell of [...this.#listeners]) tell(instanceId);
+  }
+
+  async *#hints(process: SimProcess, signal: AbortSignal): AsyncGenerator<InstanceId, void> {
+    const news: InstanceId[] = [];
+    let wake: () => void = () => undefined;
+    const tell = (instanceId: InstanceId): void => {
+      news.push(instanceId);
+      wake();
+    };
+    const end = (): void => {
+      wake();
+    };
+    this.#listeners.add(tell);
+    const detach = onAbort(signal, end);
+    try {
+      while (!signal.aborted) {
+        const next = news.shift();
+        if (next !== undefined) yield next;
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+      if (process.isDead) await never();
+    } finally {
+      this.#listeners.delete(tell);
+      detach();
+    }
+  }
+}
+
+function behaviorOf(text: string): Behavior {
+  const [kind = "ok", ms = "0"] = text.split(":");
+  switch (kind) {
+    case "mute":
+      return { answersAfterMs: null, endsAfterMs: null };
+    case "crash":
+      return { answersAfterMs: 200, endsAfterMs: Number(ms) };
+    case "slow":
+      return { answersAfterMs: Number(ms), endsAfterMs: null };
+    default:
+      return { answersAfterMs: 300, endsAfterMs: null };
+  }
+}
+
+async function* noCommands(): AsyncGenerator<ExecEvent, void> {
+  await Promise.reject(new DinpError("DINP_UNAVAILABLE", "No command is run in the simulated world."));
+  yield* [];
+}
+
+async function* noLines(): AsyncGenerator<LogLine, void> {
+  await Promise.resolve();
+  yield* [];
+}

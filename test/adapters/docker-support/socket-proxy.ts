@@ -1,0 +1,55 @@
+import { rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+
+/** A socket before an engine's, which can stop answering. */
+export class SocketProxy {
+  readonly path: string;
+  readonly #target: string;
+  readonly #sockets = new Set<Socket>();
+  readonly #server = createServer({ allowHalfOpen: true }, (client) => {
+    this.#accept(client);
+  });
+  #mode: "pass" | "refuse" | "hang" = "pass";
+
+  private constructor(path: string, target: string) {
+    this.path = path;
+    this.#target = target;
+  }
+
+  static async start(path: string, target: string): Promise<SocketProxy> {
+    const proxy = new SocketProxy(path, target);
+    await new Promise<void>((resolve) => proxy.#server.listen(path, resolve));
+    return proxy;
+  }
+
+  /** Connections that are open towards the client. */
+  get open(): number {
+    return [...this.#sockets].filter((socket) => !socket.destroyed).length;
+  }
+
+  /** `refuse` cuts all connections and takes no new one; `hang` takes them and says nothing. */
+  set(mode: "pass" | "refuse" | "hang"): void {
+    this.#mode = mode;
+    if (mode === "refuse") for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+    await rm(this.path, { force: true });
+  }
+
+  #accept(client: Socket): void {
+    this.#sockets.add(client);
+    client.on("error", () => {});
+    client.on("close", () => this.#sockets.delete(client));
+    if (this.#mode === "refuse") client.destroy();
+    if (this.#mode !== "pass") return;
+    const server = connect({ path: this.#target, allowHalfOpen: true });
+    server.on("error", () => {});
+    client.pipe(server);
+    server.pipe(client);
+    client.on("close", () => server.destroy());
+    server.on("close", () => client.destroy());
+  }
+}

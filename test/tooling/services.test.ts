@@ -1,0 +1,116 @@
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  identify,
+  isAlive,
+  killStrays,
+  readProcess,
+  startProcess,
+  stopProcess,
+} from "../../scripts/lib/services/owned-process.mjs";
+import { registryService } from "../../scripts/lib/services/registry.mjs";
+import { missingServices } from "../../scripts/lib/services/variables.mjs";
+import { describeWithServices } from "../support/services.js";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "dinp-services-"));
+});
+
+afterEach(async () => {
+  await killStrays(folder);
+  await rm(folder, { recursive: true, force: true });
+});
+
+const sleeper = (code = ""): [string, ...string[]] => [
+  process.execPath,
+  "-e",
+  `${code};setInterval(() => {}, 1000);require("fs").writeFileSync("up","")`,
+];
+const isUp = async (): Promise<boolean> => existsSync(join(folder, "up"));
+
+describe("a process that the services started", () => {
+  it("is ended by SIGTERM, by SIGKILL when it does not listen, and also while it is stopped", async () => {
+    const polite = await startProcess(folder, "polite", sleeper(), isUp);
+    await rm(join(folder, "up"));
+    const deaf = await startProcess(folder, "deaf", sleeper('process.on("SIGTERM", () => {})'), isUp);
+    await rm(join(folder, "up"));
+    const frozen = await startProcess(folder, "frozen", sleeper(), isUp);
+    process.kill(frozen.pid, "SIGSTOP");
+    await Promise.all(
+      ["polite", "deaf", "frozen"].map((name) => stopProcess(folder, name, name === "deaf" ? 100 : 10_000)),
+    );
+    expect([polite, deaf, frozen].map(isAlive)).toEqual([false, false, false]);
+  });
+
+  it("is not mistaken for another that has its number by now", async () => {
+    const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+    try {
+      const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+      const stale = { bootId, pid: other.pid ?? 0, startTicks: "1" };
+      await writeFile(join(folder, "old.process.json"), JSON.stringify(stale));
+      await stopProcess(folder, "old", 100);
+      expect(other.exitCode ?? other.signalCode).toBeNull();
+      expect(isAlive(stale)).toBe(false);
+    } finally {
+      other.kill("SIGKILL");
+    }
+  });
+
+  it("takes what it started in turn with it", async () => {
+    const code =
+      'require("child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], {detached: true, stdio: "ignore"}).on("spawn", function () { require("fs").writeFileSync("child", String(this.pid)) })';
+    await startProcess(folder, "parent", sleeper(code), async () => existsSync(join(folder, "child")));
+    const child = identify(Number(readFileSync(join(folder, "child"), "utf8")));
+    await stopProcess(folder, "parent", 5_000);
+    const lives = (): boolean => child !== null && isAlive(child);
+    expect(lives()).toBe(true);
+    await killStrays(folder);
+    expect(lives()).toBe(false);
+  });
+
+  it("says how its log ends when it does not start", async () => {
+    const dying = startProcess(
+      folder,
+      "dying",
+      [process.execPath, "-e", "throw new Error('no such disk')"],
+      isUp,
+    );
+    await expect(dying).rejects.toThrow(/dying ended before it answered[^]*no such disk/);
+    await expect(startProcess(folder, "absent", [join(folder, "absent")], isUp)).rejects.toThrow(
+      /absent.*ENOENT/,
+    );
+    expect(readProcess(folder, "absent")).toBeNull();
+  });
+});
+
+describe("the services that tests need", () => {
+  it("are missing when one of their variables is", () => {
+    expect(missingServices({})).toEqual(["docker", "registry", "registry-tls"]);
+    expect(missingServices({ DINP_TEST_REGISTRY: "x", DINP_TEST_DOCKER_SOCKET: "x" })).toEqual([
+      "docker",
+      "registry-tls",
+    ]);
+  });
+});
+
+describeWithServices(["registry"], "a service", () => {
+  it("answers where it says, and leaves nothing behind", async () => {
+    const own = join(folder, "registry");
+    await registryService.start(own);
+    const url = registryService.environment(own)["DINP_TEST_REGISTRY"] ?? "";
+    expect((await fetch(`${url}/v2/`)).status).toBe(200);
+    expect(await registryService.isUp(own)).toBe(true);
+    const server = readProcess(own, "docker-registry");
+    await registryService.stop(own);
+    await registryService.stop(own);
+    expect(server !== null && isAlive(server)).toBe(false);
+    expect(existsSync(own)).toBe(false);
+    await expect(fetch(`${url}/v2/`)).rejects.toThrow();
+  });
+});
