@@ -39,6 +39,30 @@ describe("an instance's life", () => {
     await until("forgotten once the operator forgot the router", () => runtime.removed.includes(id));
   });
 
+  test("its node keeps the images that its app may go back to, and what it was asked for lately", async () => {
+    const digest = (number: number): string => `sha256:${String(number).repeat(64)}`;
+    for (const number of [1, 2])
+      await cluster.deploy(1, number, { image: { repository: "web", digest: digest(number) } });
+    await cluster.untilRouted(1);
+    const runtime = cluster.runtime();
+    await cluster.stop("n1");
+    cluster.startAgent("n1");
+    await until("the new session's list", () => runtime.pruned.length === 2);
+    expect(runtime.pruned[0]).toEqual([]);
+    expect([...new Set(runtime.pruned[1])].sort()).toEqual([digest(1), digest(2)]);
+
+    await cluster.editApp({ desired: "stopped" });
+    await until("forgotten", async () => (await cluster.placements()).length === 0);
+    runtime.pruneFails = true;
+    await cluster.stop("server");
+    cluster.startServer("another");
+    await until("another leader's list", () => runtime.pruned.length === 3);
+    expect(runtime.pruned[2]).toEqual([digest(2)]);
+    await until("the failure is told", () =>
+      cluster.warnings.some((message) => message.includes("could not be removed")),
+    );
+  });
+
   test("once all is well nothing is written any more", async () => {
     await cluster.deploy(2);
     await cluster.untilRouted(2);

@@ -3,6 +3,7 @@ import {
   type ExecEvent,
   type ExecOptions,
   type ExitCause,
+  type ImageRef,
   type InstanceId,
   type InstanceSpec,
   type InstanceStats,
@@ -35,6 +36,11 @@ export class ScriptedRuntime implements Runtime {
   /** While set, images are not there yet. */
   imageGate: Promise<void> | null = null;
   imageFetches = 0;
+  /** The digests that each pruning was to keep. */
+  readonly pruned: (readonly string[])[] = [];
+  pruneFails = false;
+  /** One-offs that find their image gone. */
+  imagesGone = 0;
   listCalls = 0;
   /** Watches end at once, without an error. */
   watchEnds = false;
@@ -144,6 +150,10 @@ export class ScriptedRuntime implements Runtime {
   async *run(spec: RunSpec, options: ExecOptions): AsyncGenerator<ExecEvent, void> {
     await Promise.resolve();
     this.ran.push(spec);
+    if (this.imagesGone > 0) {
+      this.imagesGone -= 1;
+      throw new DinpError("DINP_IMAGE_NOT_FOUND", "The image is gone.");
+    }
     yield* echo(options);
   }
 
@@ -151,8 +161,9 @@ export class ScriptedRuntime implements Runtime {
     return Promise.resolve(null);
   }
 
-  pruneImages(): Promise<void> {
-    return Promise.resolve();
+  pruneImages(keep: readonly ImageRef[]): Promise<void> {
+    this.pruned.push(keep.map(({ digest }) => digest));
+    return this.pruneFails ? Promise.reject(cannotTell()) : Promise.resolve();
   }
 
   close(): Promise<void> {

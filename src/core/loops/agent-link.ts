@@ -5,10 +5,11 @@ import type { RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Lease } from "../ports/state-store.js";
 import type { LogLine } from "../ports/runtime.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
+import { keptImages } from "../plan/kept-images.js";
 import { EventLog } from "./events.js";
 import { childController, isAborted, onAbort } from "./abort.js";
 import type { StateFollower } from "./state-follower.js";
-import { Backoff, runTogether } from "./tasks.js";
+import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface AgentLinkOptions {
@@ -24,6 +25,8 @@ export interface AgentLinkOptions {
   /** Told when a node was heard of for the first time or again after a silence, and of its first full report. */
   readonly onSeen: () => void;
 }
+
+const IMAGES_EVERY_MS = 3_600_000;
 
 /** Refusals of a report, in a row, after which its statuses are written one by one and those refused are left out. */
 const REFUSALS_MAX = 5;
@@ -173,7 +176,14 @@ class NodeSession {
       this.#seen();
       await this.#catchUp(signal);
       await this.#send();
-      await runTogether([(inner) => this.#sendChanges(inner), (inner) => this.#takeReports(inner)], signal);
+      await runTogether(
+        [
+          (inner) => this.#sendChanges(inner),
+          (inner) => this.#takeReports(inner),
+          (inner) => this.#sendKeptImages(inner),
+        ],
+        signal,
+      );
     } finally {
       unsubscribe();
     }
@@ -261,6 +271,18 @@ class NodeSession {
     }
     if (assign.length === 0 && release.length === 0 && !first) return;
     await this.session.send({ epoch: this.#options.lease.epoch, assign, release });
+  }
+
+  /** A view that is not fresh may lack what was released meanwhile: nothing is dropped for it. */
+  async #sendKeptImages(signal: AbortSignal): Promise<void> {
+    const { follower, clock, lease } = this.#options;
+    while (!isAborted(signal)) {
+      const keepImages = follower.fresh ? keptImages(follower.view, this.session.hello.nodeId) : null;
+      if (keepImages !== null) {
+        await this.session.send({ epoch: lease.epoch, assign: [], release: [], keepImages });
+      }
+      await sleepQuietly(clock, IMAGES_EVERY_MS, signal);
+    }
   }
 
   #allOfNode(): Set<InstanceId> {

@@ -8,6 +8,7 @@ import { childController, ended, isAborted, onAbort } from "./abort.js";
 import { AgentInstance, type InstanceContext } from "./agent-instance.js";
 import { agentServices } from "./agent-services.js";
 import type { InstancePorts } from "./instance-ports.js";
+import { NodeImages } from "./node-images.js";
 import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
@@ -28,6 +29,8 @@ export interface AgentOptions {
   readonly heartbeatMs?: number;
   /** How often the runtime is asked for all instances, besides its hints. */
   readonly resyncMs?: number;
+  /** See {@link NodeImages}. */
+  readonly imageGraceMs?: number;
 }
 
 /** Numbers that one run of the agent may give out: a run's number is its high part. */
@@ -45,12 +48,15 @@ export class Agent {
   readonly #changed = new Set<InstanceId>();
   readonly #news = new Wakeup();
   readonly #runs = new Set<Promise<void>>();
+  readonly #images: NodeImages;
   #epoch = 0;
   #seq = 0;
   #spawn: (instance: AgentInstance) => void = () => undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    const { imageGraceMs: graceMs } = options;
+    this.#images = new NodeImages({ ...options, ...(graceMs === undefined ? {} : { graceMs }) });
   }
 
   /** Works until the signal aborts; instances go on running after it. */
@@ -78,6 +84,7 @@ export class Agent {
           repeatUntilAborted("watching the runtime", (s) => this.#watch(s), { clock, logger, signal: inner }),
         (inner) =>
           repeatUntilAborted("resyncing", (s) => this.#resyncLater(s), { clock, logger, signal: inner }),
+        (inner) => this.#images.run(inner),
       ],
       signal,
     );
@@ -171,7 +178,7 @@ export class Agent {
     const { link, runtime, nodeId, address, ports, labels = {} } = this.#options;
     const capacity = await runtime.capacity();
     const hello: AgentHello = { nodeId, address, capacity, instancesMax: ports.size, labels };
-    const services = agentServices(nodeId, runtime);
+    const services = agentServices(nodeId, runtime, this.#images);
     const session = await link.connect(hello, { ...services, signal });
     const detach = onAbort(signal, () => {
       void session.close();
@@ -218,6 +225,7 @@ export class Agent {
       this.#epoch = message.epoch;
     }
     for (const assignment of message.assign) {
+      this.#images.noteAsked(assignment.release.image);
       const known = this.#instances.get(assignment.placement.instanceId);
       if (known === undefined) this.#keep(AgentInstance.assigned(this.#context(), assignment));
       else known.assign(assignment);
@@ -228,6 +236,7 @@ export class Agent {
       if (known.status.phase === "exited") known.release();
       else logger.warn("a running instance was not forgotten", { instance: instanceId });
     }
+    if (message.keepImages !== undefined) this.#images.keepOnly(message.keepImages);
   }
 
   async #report(session: ServerSession, signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ export * from "./capacity.js";
 export * from "./cluster-view.js";
 export * from "./compute-plan.js";
 export * from "./instances.js";
+export { keptImages } from "./kept-images.js";
 export * from "./node-health.js";
 export * from "./one-off.js";
 export * from "./overlay-view.js";

@@ -1,4 +1,4 @@
-import type { InstanceId, InstanceStatus, NodeId, Placement, Release } from "../model/records.js";
+import type { ImageRef, InstanceId, InstanceStatus, NodeId, Placement, Release } from "../model/records.js";
 import type { ExecEvent, ExecOptions, LogLine, RuntimeCapacity } from "./runtime.js";
 
 /** A placement with all that the agent needs to carry it out. */
@@ -23,12 +23,15 @@ export interface AgentHello {
  * Server → agent. `assign`: set or change these placements. `release`: these exact instances have ended and no router
  * knows them any more: forget them and free their ports (an agent never removes a running one for it). What is not
  * named stays as it is. The first message of a session names all placements of the node.
+ * `keepImages`: the node may drop every image but these, those of its instances and what it was asked for lately; absent: it
+ * drops none.
  * Messages of an epoch below the highest that the agent has seen are refused.
  */
 export interface ServerMessage {
   readonly epoch: number;
   readonly assign: readonly Assignment[];
   readonly release: readonly InstanceId[];
+  readonly keepImages?: readonly ImageRef[];
 }
 
 /** Agent → server. `full`: every instance that the agent knows. Otherwise: those that changed. Empty: a heartbeat. */

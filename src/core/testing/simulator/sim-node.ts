@@ -1,6 +1,6 @@
 import { onAbort } from "../../loops/abort.js";
 import { DinpError } from "../../model/errors.js";
-import type { InstanceExit, InstanceId, NodeId } from "../../model/records.js";
+import type { ImageRef, InstanceExit, InstanceId, NodeId } from "../../model/records.js";
 import type { Prober, ProbeResult, ProbeTarget } from "../../ports/prober.js";
 import type { ExecEvent, InstanceSpec, LogLine, Runtime, RuntimeInstance } from "../../ports/runtime.js";
 import type { LocalState } from "../../ports/system.js";
@@ -31,6 +31,8 @@ export class SimNode {
   readonly #instances = new Map<InstanceId, SimInstance>();
   readonly #listeners = new Set<(instanceId: InstanceId) => void>();
   readonly #disk = new Map<string, string>();
+  /** Digests of the images that instances can be started from. */
+  readonly #images = new Set<string>();
 
   constructor(world: World, history: History, id: NodeId, address: string) {
     this.#world = world;
@@ -85,7 +87,10 @@ export class SimNode {
   reboot(forgets: "nothing" | "runtime" | "all"): void {
     for (const id of this.running) this.#end(id, "unknown", "the node was started anew");
     if (forgets === "nothing") return;
-    if (forgets === "all") this.#disk.clear();
+    if (forgets === "all") {
+      this.#disk.clear();
+      this.#images.clear();
+    }
     for (const id of this.#instances.keys()) this.#history.noteForgotten(id);
     this.#instances.clear();
   }
@@ -154,8 +159,8 @@ export class SimNode {
             memoryLimit: "none",
           }),
         ),
-      prepareImage: (_image, options = {}) =>
-        call("runtime", "prepareImage", () => this.#world.scheduler.sleep(this.#random(800)), options),
+      prepareImage: (image, options = {}) =>
+        call("runtime", "prepareImage", () => this.#prepare(image), options),
       list: (options = {}) => call("runtime", "list", () => Promise.resolve(this.#list()), options),
       start: (spec, options = {}) =>
         call("runtime", "start", () => Promise.resolve(this.#start(spec)), { isWrite: true, ...options }),
@@ -172,13 +177,26 @@ export class SimNode {
       exec: () => noCommands(),
       run: () => noCommands(),
       stats: () => Promise.resolve(null),
-      pruneImages: () => Promise.resolve(),
+      pruneImages: (keep) => call("runtime", "pruneImages", () => this.#prune(keep), { isWrite: true }),
       close: () => Promise.resolve(),
     };
   }
 
   #random(mean: number): number {
     return this.#world.faults.random.exponential(mean);
+  }
+
+  async #prepare({ digest }: ImageRef): Promise<void> {
+    if (this.#images.has(digest)) return;
+    await this.#world.scheduler.sleep(this.#random(800));
+    this.#images.add(digest);
+  }
+
+  #prune(keep: readonly ImageRef[]): Promise<void> {
+    const needed = new Set(keep.map(({ digest }) => digest));
+    for (const { spec } of this.#instances.values()) needed.add(spec.image.digest);
+    for (const digest of this.#images) if (!needed.has(digest)) this.#images.delete(digest);
+    return Promise.resolve();
   }
 
   #list(): readonly RuntimeInstance[] {
@@ -195,6 +213,9 @@ export class SimNode {
   #start(spec: InstanceSpec): RuntimeInstance {
     const known = this.#instances.get(spec.instanceId);
     if (known !== undefined) return this.#view(known);
+    if (!this.#images.has(spec.image.digest)) {
+      throw new DinpError("DINP_IMAGE_NOT_FOUND", `The image ${spec.image.digest} is not on ${this.id}.`);
+    }
     const isTaken = !this.isFree(spec.port);
     const behavior = behaviorOf(spec.env["BEHAVIOR"] ?? "ok");
     const instance: SimInstance = { spec, startedAt: this.#world.scheduler.now, behavior, exit: null };

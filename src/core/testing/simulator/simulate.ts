@@ -276,6 +276,7 @@ class Simulation {
       runtime: node.runtimeOf(process),
       prober: node.proberOf(process),
       link: this.#network.linkOf(process),
+      imageGraceMs: IMAGE_GRACE_MS,
     });
     await agent.run(signal);
   }
@@ -287,6 +288,9 @@ class Simulation {
     return router.run(signal);
   }
 }
+
+/** Shorter than it takes in life: images go while their releases come back. */
+const IMAGE_GRACE_MS = 30_000;
 
 function assertSizes({ seed, servers = 3, nodes = 10, routers = 2, minutes = 30 }: SimulationOptions): void {
   if (!Number.isSafeInteger(seed)) throw new TypeError(`seed must be a whole number; got ${String(seed)}.`);

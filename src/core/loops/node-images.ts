@@ -1,0 +1,67 @@
+import { messageOf } from "../model/errors.js";
+import type { ImageRef } from "../model/records.js";
+import type { Runtime } from "../ports/runtime.js";
+import type { Clock, Logger } from "../ports/system.js";
+import { isAborted } from "./abort.js";
+import { Wakeup } from "./wakeup.js";
+
+export interface NodeImagesOptions {
+  readonly runtime: Pick<Runtime, "pruneImages">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** An image that was asked for this lately is kept, whatever the server says. Default 24 hours. */
+  readonly graceMs?: number;
+}
+
+/**
+ * A node's images: drops those that neither the server's newest list nor an instance nor the last day asks for. An app that
+ * is stopped for the night is started again without a fetch.
+ */
+export class NodeImages {
+  readonly #options: NodeImagesOptions;
+  readonly #graceMs: number;
+  readonly #news = new Wakeup();
+  /** When each was last asked for, by the monotonic clock; forgotten when its grace is over. */
+  readonly #asked = new Map<string, { readonly image: ImageRef; readonly at: number }>();
+  #wanted: readonly ImageRef[] | null = null;
+
+  constructor(options: NodeImagesOptions) {
+    this.#options = options;
+    this.#graceMs = options.graceMs ?? 24 * 3_600_000;
+  }
+
+  /** It is about to be used. */
+  noteAsked(image: ImageRef): void {
+    this.#asked.set(`${image.repository}@${image.digest}`, { image, at: this.#options.clock.monotonicMs() });
+  }
+
+  /** What the server wants kept now. */
+  keepOnly(images: readonly ImageRef[]): void {
+    this.#wanted = images;
+    this.#news.wake();
+  }
+
+  /** Prunes once for each list, the newest, until the signal aborts. What fails is left for the next list. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, runtime, logger } = this.#options;
+    while (!isAborted(signal)) {
+      const wanted = this.#wanted;
+      this.#wanted = null;
+      if (wanted === null) {
+        await this.#news.wait(clock, null, signal);
+        continue;
+      }
+      try {
+        await runtime.pruneImages([...wanted, ...this.#askedLately()]);
+      } catch (error) {
+        logger.warn("images that nothing needs could not be removed", { error: messageOf(error) });
+      }
+    }
+  }
+
+  #askedLately(): ImageRef[] {
+    const since = this.#options.clock.monotonicMs() - this.#graceMs;
+    for (const [key, { at }] of this.#asked) if (at < since) this.#asked.delete(key);
+    return [...this.#asked.values()].map(({ image }) => image);
+  }
+}
