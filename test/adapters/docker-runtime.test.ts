@@ -98,15 +98,12 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
     });
   });
 
-  it("gives back what the caller grants to one app, and nothing to others", async () => {
-    const harness = await make({
-      hardening: ({ appId }) =>
-        appId === "trusted"
-          ? { user: "0", capabilities: ["NET_RAW"], writableRoot: true, newPrivileges: true, pidsMax: 99 }
-          : {},
-    });
+  it("gives an app what it is granted, and nothing to others", async () => {
+    const harness = await make();
     const image = await harness.image(files);
-    const trusted = await harness.spec(image, { appId: "trusted" });
+    const capabilities = ["NET_RAW"];
+    const grants = { user: "0", capabilities, writableRoot: true, newPrivileges: true, pidsMax: 99 };
+    const trusted = await harness.spec(image, { grants });
     const other = await harness.spec(image);
     await harness.runtime.start(trusted);
     await harness.runtime.start(other);
@@ -115,6 +112,14 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
     expect(rights.capabilities).toBe("0000000000002000".repeat(3));
     expect(rights.writes).toEqual(["/x", "/app/x", "/tmp/x", "/home/dinp/x"]);
     expect(await rightsOf(harness, other)).toMatchObject({ uid: 65532, noNewPrivileges: "1" });
+  });
+
+  it("gives what its owner says instead of what is granted", async () => {
+    const harness = await make({ hardening: ({ grants }) => (grants === undefined ? {} : { user: "77" }) });
+    const image = await harness.image(files);
+    const spec = await harness.spec(image, { grants: { user: "0" } });
+    await harness.runtime.start(spec);
+    expect(await rightsOf(harness, spec)).toMatchObject({ uid: 77, noNewPrivileges: "1" });
   });
 
   it("runs as the user that the image names, unless that is root", async () => {

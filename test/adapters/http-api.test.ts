@@ -277,6 +277,7 @@ describe("HTTP API: its description", () => {
       "get /v1/apps/{app}/domains",
       "get /v1/apps/{app}/env",
       "get /v1/apps/{app}/explain",
+      "get /v1/apps/{app}/grants",
       "get /v1/apps/{app}/logs",
       "get /v1/apps/{app}/plan",
       "get /v1/apps/{app}/releases",
@@ -306,6 +307,7 @@ describe("HTTP API: its description", () => {
       "post /v1/bases/{base}",
       "post /v1/bases/{base}/archive",
       "post /v1/registries/{host}",
+      "put /v1/apps/{app}/grants",
     ]);
     expect(answer.text).toContain("idempotency-key");
     expect(answer.text).toContain('"additionalProperties":false');

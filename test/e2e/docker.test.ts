@@ -192,6 +192,33 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
       expect(written.stderr).toMatch(/Read-only file system/);
     });
 
+    test("is let do what an admin grants it, until that is taken away", { timeout: 90_000 }, async () => {
+      const granted = ["--capability", "NET_RAW", "--writable-root", "--user", "0:0", "--pids", "99"];
+      const { stderr } = await platform.ok("grants", "set", "own", ...granted);
+      expect(stderr).toContain("granted: user 0:0, a writable root, capabilities NET_RAW, 99 processes");
+      expect(await platform.json("grants", "own")).toEqual({
+        ...{ user: "0:0", writableRoot: true, capabilities: ["NET_RAW"], pidsMax: 99 },
+      });
+      const rights = async (): Promise<readonly unknown[]> => {
+        const containers = await containersOf(await readyOf("own"));
+        const inspected = JSON.parse(await docker("inspect", ...containers)) as readonly Inspected[];
+        return inspected.map(({ Config, HostConfig: { CapAdd, ReadonlyRootfs, PidsLimit } }) => [
+          ...[Config.User, CapAdd ?? [], ReadonlyRootfs, PidsLimit],
+        ]);
+      };
+      const [more, plain] = [
+        ["0:0", ["NET_RAW"], false, 99],
+        ["65532:65532", [], true, 512],
+      ];
+      expect(await rights()).toEqual([more, more]);
+      await platform.ok("run", "own", "--", "/bin/sh", "-c", "echo x > /etc/x");
+      // An older release is granted what the app is granted now.
+      await platform.ok("rollback", "own", "1");
+      expect(await rights()).toEqual([more, more]);
+      await platform.ok("grants", "clear", "own");
+      expect(await rights()).toEqual([plain, plain]);
+    });
+
     test(
       "is stopped by its limit when it eats memory, and the user is told why",
       { timeout: 60_000 },

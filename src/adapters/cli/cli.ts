@@ -6,6 +6,7 @@ import { registerCompletion } from "./commands/completion.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerDomains } from "./commands/domains.js";
 import { registerEnv } from "./commands/env.js";
+import { registerGrants } from "./commands/grants.js";
 import { registerEvents } from "./commands/events.js";
 import { registerExecuting } from "./commands/executing.js";
 import { registerExplain } from "./commands/explain.js";
@@ -128,6 +129,7 @@ function buildProgram(context: Context, onExit: (exitCode: number) => void): Com
   registerApps(registration);
   registerLifecycle(registration);
   registerEnv(registration);
+  registerGrants(registration);
   registerDomains(registration);
   registerBuilds(registration);
   registerBases(registration);

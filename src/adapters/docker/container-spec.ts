@@ -1,8 +1,7 @@
-import type { InstanceSpec, RunSpec } from "@dinp/core";
+import type { AppGrants, InstanceSpec, RunSpec } from "@dinp/core";
 import { buildEnvironment, HOME, TEMPORARY } from "./environment.js";
 import { INIT_FOLDER, INIT_PATH } from "./init-lines.js";
 import { imageText, labels, type Names } from "./names.js";
-import type { DockerRelaxation } from "./options.js";
 
 /** For images that name no user but root; the number that others use for this, too. */
 const NOBODY = "65532:65532";
@@ -32,7 +31,7 @@ export interface ContainerDefaults {
 export interface ContainerPlan {
   readonly spec: InstanceSpec | RunSpec;
   readonly image: ImageFacts;
-  readonly relaxation: DockerRelaxation;
+  readonly grants: AppGrants;
   readonly token: string;
   readonly startedAt: number;
   /** Why the command cannot be executed; null when nothing is known against it. */
@@ -87,7 +86,7 @@ export function runBody(
 /** What the container of any kind has: its limits, and what it may not do. */
 function commonBody(
   defaults: ContainerDefaults,
-  { spec, image, relaxation, token, problem }: ContainerPlan,
+  { spec, image, grants, token, problem }: ContainerPlan,
   { kind, mode, port }: { kind: string; mode: "i" | "o"; port: number | null },
 ) {
   const { names } = defaults;
@@ -101,7 +100,7 @@ function commonBody(
       port,
       imagePath: image.path,
     }),
-    User: userOf(image.user, relaxation.user),
+    User: userOf(image.user, grants.user),
     Tty: false,
     Healthcheck: { Test: ["NONE"] },
     Labels: {
@@ -120,12 +119,12 @@ function commonBody(
       Memory: bytes,
       MemorySwap: bytes,
       NanoCpus: Math.max(10, Math.min(spec.cpuMillis, defaults.cpuMillisMax)) * 1_000_000,
-      PidsLimit: relaxation.pidsMax ?? PIDS_MAX,
+      PidsLimit: grants.pidsMax ?? PIDS_MAX,
       Privileged: false,
       CapDrop: ["ALL"],
-      CapAdd: [...(relaxation.capabilities ?? [])],
-      SecurityOpt: relaxation.newPrivileges === true ? [] : ["no-new-privileges"],
-      ReadonlyRootfs: relaxation.writableRoot !== true,
+      CapAdd: [...(grants.capabilities ?? [])],
+      SecurityOpt: grants.newPrivileges === true ? [] : ["no-new-privileges"],
+      ReadonlyRootfs: grants.writableRoot !== true,
       Tmpfs: { [TEMPORARY]: tmpfs, [HOME]: tmpfs },
       Mounts: [
         {

@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import {
+  type AppGrants,
   DinpError,
   isDinpError,
   type ExecEvent,
@@ -142,7 +143,7 @@ class DockerRuntime implements Runtime {
     if (present?.state === "created") return startContainer(opened, present);
     const image = await images.find(spec.image);
     if (image === null) throw notPrepared(spec.image);
-    return startInstance(opened, spec, image, this.#options.hardening?.(spec) ?? {});
+    return startInstance(opened, spec, image, grantsOf(spec, this.#options));
   }
 
   async stop(
@@ -242,8 +243,8 @@ class DockerRuntime implements Runtime {
         assertRunSpec(spec);
         const image = await images.find(spec.image);
         if (image === null) throw notPrepared(spec.image);
-        const relaxation = this.#options.hardening?.(spec) ?? {};
-        const plan = { spec, image, relaxation, token, startedAt: 0, problem: null };
+        const grants = grantsOf(spec, this.#options);
+        const plan = { spec, image, grants, token, startedAt: 0, problem: null };
         return apart(engine, defaults, plan, options);
       });
     } catch (error) {
@@ -329,4 +330,9 @@ function assertRunSpec({ instanceId, memoryMb }: RunSpec): void {
   throw new DinpError("DINP_INVALID", `${String(memoryMb)} MB is not an amount of memory.`, {
     hint: "Use a whole number of megabytes.",
   });
+}
+
+/** What the instance or one-off may do beyond the default. */
+function grantsOf(spec: InstanceSpec | RunSpec, { hardening }: DockerRuntimeOptions): AppGrants {
+  return hardening === undefined ? (spec.grants ?? {}) : hardening(spec);
 }

@@ -7,7 +7,6 @@ export type {
   DockerEngineAddress,
   DockerImages,
   DockerImageTarget,
-  DockerRelaxation,
   DockerRuntimeOptions,
   DockerTls,
 } from "./options.js";

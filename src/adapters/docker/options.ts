@@ -1,4 +1,4 @@
-import type { Clock, ImageRef, InstanceSpec, Logger, RunSpec } from "@dinp/core";
+import type { AppGrants, Clock, ImageRef, InstanceSpec, Logger, RunSpec } from "@dinp/core";
 
 /** Where a Docker engine is. One that is reached by TCP without `tls` obeys whoever can reach it. */
 export type DockerEngineAddress =
@@ -10,23 +10,6 @@ export interface DockerTls {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
-}
-
-/** What an app may do beyond the default. Who may grant this is for the caller to decide. */
-export interface DockerRelaxation {
-  /**
-   * `image`: the image's own user, also root. Otherwise a user of the form `UID[:GID]` or a name in the image. Default: the
-   * image's user, or 65532:65532 when that is root or none.
-   */
-  readonly user?: string;
-  /** Lets it write to its own copy of the image's files. */
-  readonly writableRoot?: boolean;
-  /** Capabilities to keep, such as `NET_BIND_SERVICE`. Default: none. */
-  readonly capabilities?: readonly string[];
-  /** Lets programs that are set-user-id gain what they are marked with. */
-  readonly newPrivileges?: boolean;
-  /** Processes and threads. Default 512. */
-  readonly pidsMax?: number;
 }
 
 /** Where images go: the engine, as an image source sees it. */
@@ -69,8 +52,8 @@ export interface DockerRuntimeOptions {
   readonly images: DockerImages;
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** What an app may do beyond the default. Default: nothing. */
-  readonly hardening?: (spec: InstanceSpec | RunSpec) => DockerRelaxation;
+  /** What an app may do beyond the default. Default: what its specification grants. */
+  readonly hardening?: (spec: InstanceSpec | RunSpec) => AppGrants;
   /** A network of the engine's. Default `bridge`. */
   readonly network?: string;
   /** Default: a log that passes 10 MB is cut to its newest 5 to 10 MB. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { DinpError, type InstanceSpec, type RuntimeInstance } from "@dinp/core";
+import { type AppGrants, DinpError, type InstanceSpec, type RuntimeInstance } from "@dinp/core";
 import { instanceBody, type ContainerDefaults, type ImageFacts } from "./container-spec.js";
 import type { Containers, InstanceContainer } from "./containers.js";
 import { isPortTaken } from "./exit-info.js";
@@ -10,7 +10,6 @@ import { readFrames } from "./frames.js";
 import { INIT_PATH, parseInitLine, type InitLine } from "./init-lines.js";
 import { LineSplitter } from "../runtime/log-text.js";
 import { labels } from "./names.js";
-import type { DockerRelaxation } from "./options.js";
 import type { Tools } from "./tools.js";
 
 /** A first process speaks within milliseconds; a machine may be very busy. */
@@ -29,15 +28,15 @@ export async function startInstance(
   context: StartContext,
   spec: InstanceSpec,
   image: ImageFacts,
-  relaxation: DockerRelaxation,
+  grants: AppGrants,
 ): Promise<RuntimeInstance> {
   try {
-    return await createAndStart(context, spec, image, relaxation);
+    return await createAndStart(context, spec, image, grants);
   } catch (error) {
     // Somebody removed the volume with the first process.
     if (!(error instanceof EngineRefusal) || !error.message.includes(INIT_PATH)) throw error;
     await context.tools.prepare({ anew: true });
-    return createAndStart(context, spec, image, relaxation);
+    return createAndStart(context, spec, image, grants);
   }
 }
 
@@ -45,14 +44,14 @@ async function createAndStart(
   context: StartContext,
   spec: InstanceSpec,
   image: ImageFacts,
-  relaxation: DockerRelaxation,
+  grants: AppGrants,
 ): Promise<RuntimeInstance> {
   const { engine, containers, defaults, now } = context;
   const command = spec.command.length === 0 ? image.command : spec.command;
   const plan = {
     spec: { ...spec, command },
     image,
-    relaxation,
+    grants,
     token: randomBytes(8).toString("hex"),
     startedAt: now(),
     problem: findUnusable(spec.env, command),

@@ -1,5 +1,6 @@
 import type {
   AppDetail,
+  AppGrants,
   AppsQuery,
   AppView,
   BaseView,
@@ -49,6 +50,7 @@ import { ClientTransport, type Call, type ClientOptions } from "./client-transpo
 export type { ClientOptions } from "./client-transport.js";
 export type {
   AppDetail,
+  AppGrants,
   AppsQuery,
   AppState,
   AppView,
@@ -179,6 +181,9 @@ export interface Client {
   /** The rollout now and at each change, until it has ended (that is the last value) or the signal aborts. */
   followRollout(app: string, number: number, options?: CallOptions): AsyncIterable<RolloutView>;
   getEnv(app: string, options?: CallOptions): Promise<EnvView>;
+  getGrants(app: string, options?: CallOptions): Promise<AppGrants>;
+  /** Exactly these, and a new release; `DINP_FORBIDDEN` unless the token is an admin's. */
+  setGrants(app: string, grants: AppGrants, options?: CallOptions): Promise<ReleaseResult>;
   changeEnv(app: string, request: EnvRequest, options?: CallOptions): Promise<ReleaseResult>;
   listDomains(app: string, options?: CallOptions): Promise<readonly DomainView[]>;
   addDomain(app: string, request: DomainRequest, options?: CallOptions): Promise<DomainView>;
@@ -316,6 +321,8 @@ export function createClient(options: ClientOptions): Client {
         ...o,
       }),
     getEnv: (app, o) => one({ method: "GET", path: [...apps, app, "env"], ...o }),
+    getGrants: (app, o) => one({ method: "GET", path: [...apps, app, "grants"], ...o }),
+    setGrants: (app, json, o) => one({ method: "PUT", path: [...apps, app, "grants"], json, ...o }),
     changeEnv: (app, json, o) => one({ method: "PATCH", path: [...apps, app, "env"], json, ...o }),
     listDomains: (app, o) => many({ method: "GET", path: [...apps, app, "domains"], ...o }),
     addDomain: (app, json, o) => one({ method: "POST", path: [...apps, app, "domains"], json, ...o }),

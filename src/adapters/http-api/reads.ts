@@ -30,6 +30,9 @@ export function addReads(api: Api, options: ApiOptions): void {
     return c.json(await platform.getRollout(app, number), 200);
   });
 
+  api.openapi(routes.getGrantsRoute, async (c) =>
+    c.json(await platform.getGrants(c.req.valid("param").app), 200),
+  );
   api.openapi(routes.getEnvRoute, async (c) => c.json(await platform.getEnv(c.req.valid("param").app), 200));
 
   api.openapi(routes.listDomainsRoute, async (c) =>

@@ -147,6 +147,25 @@ export const changeEnvRoute = createRoute({
   responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },
 });
 
+export const getGrantsRoute = createRoute({
+  method: "get",
+  path: "/v1/apps/{app}/grants",
+  summary: "What the app may do beyond the runtime's defaults",
+  security,
+  request: app,
+  responses: { 200: answer("Grants; empty: nothing", schema.grantsSchema), ...failure },
+});
+
+export const setGrantsRoute = createRoute({
+  method: "put",
+  path: "/v1/apps/{app}/grants",
+  summary: "Let the app do exactly this beyond the defaults; makes a release",
+  description: "For admins alone. Belongs to the app: going back to an older release changes nothing of it.",
+  security,
+  request: { ...write, body: jsonBody(schema.grantsRequestSchema) },
+  responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },
+});
+
 export const listDomainsRoute = createRoute({
   method: "get",
   path: "/v1/apps/{app}/domains",

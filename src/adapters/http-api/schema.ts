@@ -22,7 +22,9 @@ export const infoSchema = z
   .object({ version: z.string(), clusterId: z.string(), appsDomain: z.string(), routerUrl: z.string() })
   .openapi("Info");
 
-export const sessionSchema = z.object({ subject: z.string(), role: z.enum(["admin"]) }).openapi("Session");
+export const sessionSchema = z
+  .object({ subject: z.string(), role: z.enum(["admin", "member"]) })
+  .openapi("Session");
 
 const appStates = [
   "running",
@@ -141,6 +143,16 @@ export const releaseResultSchema = z
 export const envSchema = z
   .object({ env: z.record(z.string(), z.string()), manifestEnv: z.record(z.string(), z.string()) })
   .openapi("Env");
+
+export const grantsSchema = z
+  .object({
+    user: z.string().exactOptional(),
+    writableRoot: z.boolean().exactOptional(),
+    capabilities: z.array(z.string()).readonly().exactOptional(),
+    newPrivileges: z.boolean().exactOptional(),
+    pidsMax: z.number().exactOptional(),
+  })
+  .openapi("Grants");
 
 export const manifestSchema = z
   .object({
@@ -280,6 +292,16 @@ export const rollbackRequestSchema = z.strictObject({ to: z.number().optional() 
 export const envRequestSchema = z
   .strictObject({ set: env.optional(), unset: z.array(text(256)).max(500).readonly().optional() })
   .openapi("EnvRequest");
+
+export const grantsRequestSchema = z
+  .strictObject({
+    user: text(64).exactOptional(),
+    writableRoot: z.boolean().exactOptional(),
+    capabilities: z.array(text(64)).max(64).readonly().exactOptional(),
+    newPrivileges: z.boolean().exactOptional(),
+    pidsMax: z.number().exactOptional(),
+  })
+  .openapi("GrantsRequest");
 
 export const domainRequestSchema = z
   .strictObject({ host: text(300), path: text(1_024).optional() })

@@ -43,6 +43,11 @@ export function addWrites(api: Api, { platform, heartbeatMs }: ApiOptions): void
     return c.json(await platform.rollback(c.req.valid("param").app, c.req.valid("json"), options), 201);
   });
 
+  api.openapi(routes.setGrantsRoute, async (c) => {
+    const options = writeOptions(c, c.req.valid("header")[KEY]);
+    return c.json(await platform.setGrants(c.req.valid("param").app, c.req.valid("json"), options), 201);
+  });
+
   api.openapi(routes.changeEnvRoute, async (c) => {
     const options = writeOptions(c, c.req.valid("header")[KEY]);
     return c.json(await platform.changeEnv(c.req.valid("param").app, c.req.valid("json"), options), 201);

@@ -247,6 +247,7 @@ export class AgentInstance {
       memoryMb: release.memoryMb,
       cpuMillis: release.cpuMillis,
       port: this.#port,
+      ...(assignment.grants === undefined ? {} : { grants: assignment.grants }),
     };
     this.#tried = true;
     const found = await runtime.start(spec, { signal });

@@ -300,7 +300,8 @@ class NodeSession {
     const app = view.get("app", placement.appId);
     if (release === undefined || app === undefined) return null;
     const lastStatus = view.get("instanceStatus", instanceId) ?? null;
-    return { placement, appName: app.name, release, lastStatus };
+    const { name: appName, grants } = app;
+    return { placement, appName, release, lastStatus, ...(grants === undefined ? {} : { grants }) };
   }
 
   async #takeReports(signal: AbortSignal): Promise<void> {

@@ -31,7 +31,7 @@ async function* runOnce(
   images: NodeImages,
   request: AgentRunRequest,
 ): AsyncGenerator<ExecEvent, void, undefined> {
-  const { runId, appName, release, ...options } = request;
+  const { runId, appName, release, grants, ...options } = request;
   const spec: RunSpec = {
     instanceId: runId,
     appId: release.appId,
@@ -42,6 +42,7 @@ async function* runOnce(
     env: environmentOf(release, nodeId),
     memoryMb: release.memoryMb,
     cpuMillis: release.cpuMillis,
+    ...(grants === undefined ? {} : { grants }),
   };
   images.noteAsked(release.image);
   for (let tries = 1; ; tries += 1) {

@@ -1,6 +1,7 @@
 export * from "./defaults.js";
 export * from "./env.js";
 export * from "./errors.js";
+export { assertGrants } from "./grants.js";
 export * from "./ids.js";
 export * from "./image-names.js";
 export * from "./kinds.js";

@@ -24,6 +24,28 @@ export interface App {
   readonly createdAt: number;
   /** Set once, by a committed deletion: the tombstone that alone lets the leader remove what the app owns. */
   readonly deletedAt: number | null;
+  /** Absent: nothing. */
+  readonly grants?: AppGrants;
+}
+
+/**
+ * What an app's instances may do beyond the runtime's defaults, by an admin's leave. Plain processes cannot be granted
+ * anything.
+ */
+export interface AppGrants {
+  /**
+   * `image`: the image's own user, also root. Otherwise `UID`, `UID:GID` or a name in the image. Default: the image's user,
+   * or 65532:65532 when that is root or none.
+   */
+  readonly user?: string;
+  /** They can write to their own copies of the image's files. */
+  readonly writableRoot?: boolean;
+  /** Linux capabilities to keep, such as `NET_BIND_SERVICE`. Default: none. */
+  readonly capabilities?: readonly string[];
+  /** Programs that are set-user-id gain what they are marked with. */
+  readonly newPrivileges?: boolean;
+  /** Processes and threads. Default 512. */
+  readonly pidsMax?: number;
 }
 
 /** An image by content: `repository` names where it is, `digest` what it is (`sha256:<64 hex>`). */
@@ -315,7 +337,8 @@ export interface Token {
   /** Hex SHA-256 of the secret (256 random bits, so a plain hash is enough). */
   readonly hash: string;
   readonly subject: string;
-  readonly role: "admin";
+  /** `member`: everything but what says that only an admin may. */
+  readonly role: "admin" | "member";
   readonly createdAt: number;
 }
 

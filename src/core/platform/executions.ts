@@ -62,8 +62,10 @@ export class PlatformExecutions {
     const { value: app } = await requireApp(store, name, options);
     const release = await this.#releaseOf(app, request.release, options);
     const runId = newId(random, "run");
+    const { name: appName, grants } = app;
+    const what = { runId, appName, release, ...(grants === undefined ? {} : { grants }) };
     const open = (signal: AbortSignal): AsyncIterable<ExecEvent> =>
-      cluster().runOnce({ runId, appName: app.name, release, ...commandOf(request), signal });
+      cluster().runOnce({ ...what, ...commandOf(request), signal });
     const where = `as a one-off of release ${String(release.number)}`;
     yield* this.#execute({ kind: "run", app, release, instanceId: runId, where, open }, request, options);
   }

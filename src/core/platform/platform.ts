@@ -1,4 +1,5 @@
 import { EventTimes } from "../model/ids.js";
+import type { AppGrants } from "../model/records.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import { deleteApp, getApp, listApps, scaleApp, setDesired } from "./apps.js";
 import { Bases, listBases, type BaseRequest } from "./bases.js";
@@ -17,6 +18,7 @@ import { noCluster } from "./cluster-source.js";
 import { changeEnv, getEnv } from "./env.js";
 import { PlatformExecutions, type ExecutionOptions } from "./executions.js";
 import { explain } from "./explain.js";
+import { getGrants, setGrants } from "./grants.js";
 import { followEvents, listEvents } from "./events.js";
 import { noUploads } from "./build-source.js";
 import { noImages } from "./images.js";
@@ -146,6 +148,10 @@ export interface Platform {
 
   getEnv(name: string, options?: ReadOptions): Promise<EnvView>;
   changeEnv(name: string, request: EnvRequest, options: WriteOptions): Promise<ReleaseResult>;
+  /** What the app may do beyond the runtime's defaults. */
+  getGrants(name: string, options?: ReadOptions): Promise<AppGrants>;
+  /** Grants exactly this, and replaces the instances by a new release. `DINP_FORBIDDEN` unless the caller is an admin. */
+  setGrants(name: string, grants: AppGrants, options: WriteOptions): Promise<ReleaseResult>;
   listDomains(name: string, options?: ReadOptions): Promise<readonly DomainView[]>;
   addDomain(name: string, request: DomainRequest, options: WriteOptions): Promise<DomainView>;
   removeDomain(
@@ -235,6 +241,8 @@ export function createPlatform(options: PlatformOptions): Platform {
     followRollout: (name, number, { signal }) => followRollout(context, name, number, signal),
     getEnv: (name, read = {}) => getEnv(context, name, read),
     changeEnv: (name, request, write) => changeEnv(context, name, request, write),
+    getGrants: (name, read = {}) => getGrants(context, name, read),
+    setGrants: (name, grants, write) => setGrants(context, name, grants, write),
     listDomains: (name, read = {}) => listDomains(context, name, read),
     addDomain: (name, request, write) => addDomain(context, name, request, write),
     removeDomain: (name, request, write) => removeDomain(context, name, request, write),

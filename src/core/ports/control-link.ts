@@ -1,4 +1,12 @@
-import type { ImageRef, InstanceId, InstanceStatus, NodeId, Placement, Release } from "../model/records.js";
+import type {
+  AppGrants,
+  ImageRef,
+  InstanceId,
+  InstanceStatus,
+  NodeId,
+  Placement,
+  Release,
+} from "../model/records.js";
 import type { ExecEvent, ExecOptions, LogLine, RuntimeCapacity } from "./runtime.js";
 
 /** A placement with all that the agent needs to carry it out. */
@@ -6,6 +14,8 @@ export interface Assignment {
   readonly placement: Placement;
   readonly appName: string;
   readonly release: Release;
+  /** What the app may do beyond the runtime's defaults when an instance starts. Absent: nothing. */
+  readonly grants?: AppGrants;
   /** What the server last knew of the instance: an agent that adopts it goes on from there. */
   readonly lastStatus: InstanceStatus | null;
 }
@@ -59,6 +69,7 @@ export interface AgentRunRequest extends ExecOptions {
   readonly runId: string;
   readonly appName: string;
   readonly release: Release;
+  readonly grants?: AppGrants;
 }
 
 /** What an agent does for the server besides its placements. Each stream ends with its signal. */

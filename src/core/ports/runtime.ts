@@ -1,4 +1,4 @@
-import type { AppId, ImageRef, InstanceExit, InstanceId, ReleaseId } from "../model/records.js";
+import type { AppGrants, AppId, ImageRef, InstanceExit, InstanceId, ReleaseId } from "../model/records.js";
 
 /** All that a runtime needs to start an instance. */
 export interface InstanceSpec {
@@ -14,6 +14,8 @@ export interface InstanceSpec {
   readonly cpuMillis: number;
   /** The port on the node's address where the instance must answer: chosen by the agent. */
   readonly port: number;
+  /** What it may do beyond the runtime's defaults, where the runtime can grant it. Absent: nothing. */
+  readonly grants?: AppGrants;
 }
 
 /** An instance as the runtime sees it now. */
