@@ -8,6 +8,7 @@ import type { SharedTable } from "./sim-table.js";
 const DISTURB_MS = 25_000;
 const PAUSE_MS = 15_000;
 const PICTURE_MS = 12_000;
+const REBOOT_AFTER_START_MS = 200;
 const OFF_MS = 60_000;
 /** Longer than a new leader's grace time and a silence that makes a node lost. */
 const OFF_MS_MAX = 300_000;
@@ -52,6 +53,12 @@ export class Chaos {
         2,
         () => {
           this.#reboot();
+        },
+      ],
+      [
+        2,
+        () => {
+          this.#rebootAtStart();
         },
       ],
       [
@@ -135,8 +142,22 @@ export class Chaos {
   }
 
   #reboot(): void {
-    const { nodes, random, fleet } = this.#options;
+    this.#rebootNode(this.#options.random.pick(this.#options.nodes));
+  }
+
+  /** A node goes down just when it has started something: nobody may have heard of that yet. */
+  #rebootAtStart(): void {
+    const { nodes, random } = this.#options;
     const node = random.pick(nodes);
+    node.atNextStart(() => {
+      this.#world.scheduler.after(random.exponential(REBOOT_AFTER_START_MS), () => {
+        if (this.#world.faults.active) this.#rebootNode(node);
+      });
+    });
+  }
+
+  #rebootNode(node: SimNode): void {
+    const { random, fleet } = this.#options;
     const forgets = random.pick(["nothing", "runtime", "all"] as const);
     this.#world.journal.count(`node started anew, forgets ${forgets}`);
     fleet.named(node.id)?.process?.kill();

@@ -17,7 +17,8 @@ export interface Program {
 export type Role = "server" | "agent" | "router";
 
 const roles: readonly Role[] = ["server", "agent", "router"];
-const RESTART_MS = 8_000;
+/** What supervises a program starts it again at once, or its machine has to come up first. */
+const restartsMs = [500, 8_000] as const;
 /** A process's clock is this far ahead or behind, at most. */
 const SKEW_MS = 4_000;
 
@@ -93,7 +94,7 @@ export class Fleet {
   #bury(program: Program): void {
     program.process = null;
     this.#onDeath(program);
-    if (!this.#isOver) this.#startLater(program, this.#random.exponential(RESTART_MS));
+    if (!this.#isOver) this.#startLater(program, this.#random.exponential(this.#random.pick(restartsMs)));
   }
 
   #startLater(program: Program, ms: number): void {

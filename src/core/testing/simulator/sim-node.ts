@@ -30,6 +30,7 @@ export class SimNode {
   readonly #history: History;
   readonly #instances = new Map<InstanceId, SimInstance>();
   readonly #listeners = new Set<(instanceId: InstanceId) => void>();
+  #atNextStart: (() => void) | null = null;
   readonly #disk = new Map<string, string>();
   /** Digests of the images that instances can be started from. */
   readonly #images = new Set<string>();
@@ -71,6 +72,11 @@ export class SimNode {
       return this.#world.scheduler.now >= startedAt + behavior.answersAfterMs;
     }
     return false;
+  }
+
+  /** Calls back when it starts an instance, once; only the last one who asked. */
+  atNextStart(then: () => void): void {
+    this.#atNextStart = then;
   }
 
   /** One instance ends by itself. */
@@ -221,6 +227,8 @@ export class SimNode {
     const instance: SimInstance = { spec, startedAt: this.#world.scheduler.now, behavior, exit: null };
     this.#instances.set(spec.instanceId, instance);
     this.#history.noteStart(spec, this.id, this.address);
+    this.#atNextStart?.();
+    this.#atNextStart = null;
     if (isTaken) this.#end(spec.instanceId, "exited", `port ${String(spec.port)} is taken`);
     else if (behavior.endsAfterMs !== null) {
       this.#world.scheduler.after(behavior.endsAfterMs, () => {
