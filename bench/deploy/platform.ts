@@ -88,7 +88,7 @@ export class BenchPlatform {
   }
 
   async delete(app: string): Promise<void> {
-    const command = this.#command("delete", app, "--yes");
+    const command = this.#command("delete", app, "--yes", "--confirm");
     await command.ended;
     if (command.failed !== null) throw new Error(`dinp delete failed: ${command.failed}`);
   }

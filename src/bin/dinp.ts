@@ -2,10 +2,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createCli } from "@dinp/core/cli";
+import { hostBaseNames } from "@dinp/core/host-base";
 import { packDirectory } from "@dinp/core/tar";
-import { parseYaml } from "@dinp/core/yaml";
-import { up } from "./embedded/up.js";
-import { hostBases } from "./host/host-bases.js";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const { version } = JSON.parse(readFileSync(here("../../package.json"), "utf8")) as {
@@ -14,10 +12,20 @@ const { version } = JSON.parse(readFileSync(here("../../package.json"), "utf8"))
 
 const staticServer = here("./dinp-static.js");
 
-const shared = {
+// What only some commands need is loaded by them: most are over sooner than all of it would be read.
+const shared: Parameters<typeof createCli>[0] = {
   packDirectory,
-  makeBase: hostBases(staticServer, process.env),
-  parseYaml,
+  makeBase: {
+    names: hostBaseNames,
+    make: async (name, options) => {
+      const { hostBases } = await import("./host/host-bases.js");
+      return await hostBases(staticServer, process.env).make(name, options);
+    },
+  },
+  parseYaml: async (text) => {
+    const { parseYaml } = await import("@dinp/core/yaml");
+    return parseYaml(text);
+  },
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
@@ -27,12 +35,10 @@ const shared = {
 
 const cli = createCli({
   ...shared,
-  up: (options) =>
-    up(options, {
-      version,
-      staticServer,
-      runCli: (argv) => createCli(shared).run(argv),
-    }),
+  up: async (options) => {
+    const { up } = await import("./embedded/up.js");
+    return await up(options, { version, staticServer, runCli: (argv) => createCli(shared).run(argv) });
+  },
 });
 
 process.exitCode = await cli.run(process.argv.slice(2));

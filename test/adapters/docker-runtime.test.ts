@@ -83,7 +83,8 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
       HostConfig: {
         Memory: 128 * 1024 ** 2,
         MemorySwap: 128 * 1024 ** 2,
-        NanoCpus: 250_000_000,
+        CpuShares: 256,
+        NanoCpus: 1_000_000_000,
         PidsLimit: 512,
         CapDrop: ["ALL"],
         SecurityOpt: ["no-new-privileges"],

@@ -15,6 +15,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTarArchive, packDirectory, type PackProgress } from "@dinp/core/tar";
 import { collect, stream } from "../build/support.js";
@@ -43,6 +44,30 @@ async function pathsOf(bytes: AsyncIterable<Uint8Array>): Promise<readonly strin
 }
 
 describe("packDirectory", () => {
+  it("gives a plain tar of a folder that is small enough, and a compressed one of a larger", async () => {
+    const dir = await tree({ "a.txt": "alpha", "sub/b.txt": "beta" });
+    const plain = await collect((await packDirectory(dir, { plainBytesMax: 9 })).bytes);
+    const zipped = await collect((await packDirectory(dir, { plainBytesMax: 8 })).bytes);
+    expect(gunzipSync(zipped).equals(plain)).toBe(true);
+  });
+
+  it("reads many files of all sizes in their order", async () => {
+    const sizes = [0, 1, 511, 512, 513, 65_536, 262_143, 262_144, 262_145, 700_000];
+    const files = Object.fromEntries(
+      Array.from({ length: 60 }, (_, index) => {
+        const size = sizes[index % sizes.length] ?? 0;
+        return [`${String(index).padStart(2, "0")}-${String(size)}`, String(index % 10).repeat(size)];
+      }),
+    );
+    const packed = await packDirectory(await tree(files));
+    const found: Record<string, string> = {};
+    const options = { format: "tar.gz" as const, maxBytes: 1e9, maxEntries: 1e5 };
+    for await (const { path, content } of createTarArchive().read(packed.bytes, options))
+      found[path] = (await collect(content)).toString();
+    expect(Object.keys(found)).toEqual(Object.keys(files));
+    expect(found).toEqual(files);
+  });
+
   it("gives an archive that unpacks to the same tree", async () => {
     const dir = await tree({ "a.txt": "alpha", "sub/run": "#!/bin/sh\n", "sub/empty": "" });
     await chmod(join(dir, "sub/run"), 0o700);

@@ -30,6 +30,7 @@ interface Inspected {
     readonly Privileged: boolean;
     readonly Memory: number;
     readonly MemorySwap: number;
+    readonly CpuShares: number;
     readonly NanoCpus: number;
     readonly PidsLimit: number;
     readonly RestartPolicy: { readonly Name: string };
@@ -171,7 +172,8 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
           Privileged: false,
           Memory: 64 * 1024 * 1024,
           MemorySwap: 64 * 1024 * 1024,
-          NanoCpus: 500_000_000,
+          CpuShares: 512,
+          NanoCpus: 1_000_000_000,
           PidsLimit: 512,
           RestartPolicy: { Name: "no" },
         });

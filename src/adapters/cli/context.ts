@@ -68,7 +68,7 @@ export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 
 export type LogLevel = (typeof logLevels)[number];
 
-/** A folder as a stream of `.tar.gz` bytes, and what is in it. */
+/** A folder as a stream of the bytes of a `.tar` or `.tar.gz`, and what is in it. */
 export interface PackedDirectory {
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly files: number;
@@ -82,6 +82,8 @@ export type PackDirectory = (
   options: {
     readonly onProgress: (progress: { readonly bytes: number }) => void;
     readonly signal: AbortSignal;
+    /** A folder whose files have at most so many bytes is better sent as it is than compressed; undefined: none is. */
+    readonly plainBytesMax: number | undefined;
   },
 ) => Promise<PackedDirectory>;
 
@@ -113,6 +115,7 @@ export interface CliOptions {
   readonly packDirectory: PackDirectory;
   /** Absent: `dinp bases add` has no `--from-host`. */
   readonly makeBase?: MakeBase | undefined;
+  /** What a text holds, or a promise of that; throws when it is no YAML. */
   readonly parseYaml: (text: string) => unknown;
   readonly stdin: InputStream;
   readonly stdout: TerminalStream;

@@ -6,6 +6,7 @@ import {
   fileNameInUrl,
   formatHeadBytes,
   isDinpError,
+  limits,
   messageOf,
   parseUploadUrl,
   unknownFormat,
@@ -39,6 +40,8 @@ export interface OpenedSource {
   readonly totalBytes: number;
 }
 
+/** Half of what the platform takes of an upload: a tar is somewhat more than its files. */
+const PLAIN_BYTES_MAX = limits.uploadBytesMax / 2;
 const MANIFEST_BYTES_MAX = 1_048_576;
 
 /** Looks at the path; a usage error unless it is a folder or a file that can be built from. */
@@ -117,6 +120,7 @@ export async function openSource(
         onProgress(bytes);
       },
       signal: context.signal,
+      plainBytesMax: isSameMachine(context.api?.url) ? PLAIN_BYTES_MAX : undefined,
     });
   }
   const bytes = createReadStream(source.path, { highWaterMark: 256 * 1024, signal: context.signal });
@@ -138,10 +142,15 @@ export async function readManifest(directory: string, context: Context): Promise
   }
   try {
     // What YAML may hold besides JSON is refused by the parser.
-    return JSON.parse(JSON.stringify(context.options.parseYaml(text) ?? null)) as JsonValue;
+    return JSON.parse(JSON.stringify((await context.options.parseYaml(text)) ?? null)) as JsonValue;
   } catch (error) {
     throw usageError(`dinp.yaml cannot be used: ${messageOf(error)}`, `Mend ${path}`);
   }
+}
+
+/** Between programs of one machine, compressing takes longer than sending. */
+function isSameMachine(api: string | undefined): boolean {
+  return api !== undefined && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(new URL(api).hostname);
 }
 
 async function manifestApp(directory: string, context: Context): Promise<string | null> {

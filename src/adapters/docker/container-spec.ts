@@ -6,6 +6,11 @@ import { imageText, labels, type Names } from "./names.js";
 /** For images that name no user but root; the number that others use for this, too. */
 const NOBODY = "65532:65532";
 const PIDS_MAX = 512;
+/** The kernel's weight of one processor, and its least. */
+const CPU_SHARES_OF_ONE = 1024;
+const CPU_SHARES_MIN = 2;
+/** What nobody else needs, an instance may use up to this: starting takes more than running. */
+const CPU_CAP_MIN_MILLIS = 1_000;
 const MB = 1024 * 1024;
 
 /** What of an image's configuration matters here. */
@@ -118,7 +123,8 @@ function commonBody(
       RestartPolicy: { Name: "no" },
       Memory: bytes,
       MemorySwap: bytes,
-      NanoCpus: Math.max(10, Math.min(spec.cpuMillis, defaults.cpuMillisMax)) * 1_000_000,
+      CpuShares: Math.max(CPU_SHARES_MIN, Math.round((spec.cpuMillis * CPU_SHARES_OF_ONE) / 1000)),
+      NanoCpus: Math.min(Math.max(spec.cpuMillis, CPU_CAP_MIN_MILLIS), defaults.cpuMillisMax) * 1_000_000,
       PidsLimit: grants.pidsMax ?? PIDS_MAX,
       Privileged: false,
       CapDrop: ["ALL"],

@@ -3,6 +3,9 @@ import { join } from "node:path";
 import type { Stats } from "node:fs";
 import { DinpError, limits } from "@dinp/core";
 import type { IgnoreRules } from "./ignore-rules.js";
+import { mapAhead } from "./map-ahead.js";
+
+const DESCRIBED_AHEAD = 16;
 
 /** One path of a folder, as it was when the folder was walked. */
 export interface WalkedEntry {
@@ -32,12 +35,21 @@ export async function walkDirectory(
   signal: AbortSignal | undefined,
 ): Promise<readonly WalkedEntry[]> {
   const entries: WalkedEntry[] = [];
-  const pending: string[] = (await namesOf(dir, "", rules)).reverse();
-  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "Packing the folder was aborted.");
-    const entry = await describe(dir, path);
-    if (entries.push(entry) > limits.imageFilesMax) throw tooMany(dir);
-    if (entry.type === "directory") pending.push(...(await namesOf(dir, path, rules)).reverse());
+  const pending: WalkedEntry[] = [];
+  const enter = async (path: string): Promise<void> => {
+    const names = await namesOf(dir, path, rules);
+    const found: WalkedEntry[] = [];
+    for await (const entry of mapAhead(names, DESCRIBED_AHEAD, (name) => describe(dir, name))) {
+      if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "Packing the folder was aborted.");
+      found.push(entry);
+      if (entries.length + pending.length + found.length > limits.imageFilesMax) throw tooMany(dir);
+    }
+    for (const entry of found.reverse()) pending.push(entry);
+  };
+  await enter("");
+  for (let entry = pending.pop(); entry !== undefined; entry = pending.pop()) {
+    entries.push(entry);
+    if (entry.type === "directory") await enter(entry.path);
   }
   return entries;
 }
