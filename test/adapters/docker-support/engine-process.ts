@@ -44,7 +44,7 @@ export class EngineProcess {
 
   /** SIGKILL; resolves when it has ended. Its containers go on. */
   async kill(): Promise<void> {
-    await killPids([this.#pid()]);
+    await killPids([this.pid]);
   }
 
   /** SIGTERM; resolves when it has ended, with its containers unless they are to live on. */
@@ -70,18 +70,19 @@ export class EngineProcess {
   }
 
   async pause(): Promise<void> {
-    await freeze(this.#pid());
+    await freeze(this.pid);
   }
 
   resume(): void {
-    process.kill(this.#pid(), "SIGCONT");
+    process.kill(this.pid, "SIGCONT");
   }
 
   async dispose(): Promise<void> {
     await dockerService.stop(this.folder);
   }
 
-  #pid(): number {
+  /** 0 when it does not run. */
+  get pid(): number {
     return readProcess(this.folder, NAME)?.pid ?? 0;
   }
 }

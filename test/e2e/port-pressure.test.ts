@@ -1,0 +1,218 @@
+import { readdir } from "node:fs/promises";
+import { Agent, get } from "node:http";
+import { join } from "node:path";
+import { createBuilder, createImages, startPlatform, type Caller, type Platform } from "@dinp/core";
+import { createDockerRuntime, loadImages } from "@dinp/core/docker";
+import { createHttpProber } from "@dinp/core/http";
+import { loadHttpProxyForwarder } from "@dinp/core/http-proxy";
+import { createHttpRouter } from "@dinp/core/http-router";
+import { createInProcessControlLink } from "@dinp/core/in-process";
+import { createMemoryRouteTable, createMemoryStateStore } from "@dinp/core/memory";
+import * as system from "@dinp/core/system";
+import { createTarArchive } from "@dinp/core/tar";
+import { parseYaml } from "@dinp/core/yaml";
+import { expect, test } from "vitest";
+import { EngineProcess } from "../adapters/docker-support/engine-process.js";
+import { DockerStage } from "../adapters/docker-support/harness.js";
+import { describeWithServices } from "../support/services.js";
+import { eventually, freePort } from "./harness.js";
+
+/** Instances that are made and removed; in CI some, by hand `DINP_TEST_CYCLES=1000`. */
+const CYCLES = Number(process.env["DINP_TEST_CYCLES"] ?? "30");
+const WARM_UP = 6;
+const APPS = ["blog", "mail", "shop"] as const;
+/** One more than there are instances: what one gives back, another one gets. */
+const PORTS = APPS.length + 1;
+const ASKERS_PER_APP = 2;
+const CLUSTER = "pressure";
+const ROLLOUT_MS = 60_000;
+/** Connections come and go; what is left behind by every instance is more. */
+const FILES_SLACK = 12;
+
+const caller: Caller = { tokenId: "test", subject: "test", role: "admin" };
+
+/** Says who it is, and keeps connections open. */
+const server = `
+const { DINP_APP: app, DINP_INSTANCE_ID: instance } = process.env;
+const server = require("node:http").createServer((request, response) => response.end(JSON.stringify({ app, instance })));
+server.keepAliveTimeout = 60_000;
+server.listen(process.env.PORT);
+process.on("SIGTERM", () => process.exit(0));
+`;
+
+/** Asks for a host again and again over connections that stay open, and keeps what is not as it should be. */
+class Askers {
+  readonly misrouted: string[] = [];
+  readonly failures: string[] = [];
+  readonly instances = new Set<string>();
+  answers = 0;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  readonly #loops: Promise<void>[] = [];
+  #isOver = false;
+
+  constructor(port: number) {
+    for (const app of APPS)
+      for (let count = 0; count < ASKERS_PER_APP; count += 1) this.#loops.push(this.#loop(port, app));
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#loops);
+    this.#agent.destroy();
+  }
+
+  async #loop(port: number, app: string): Promise<void> {
+    while (!this.#isOver) {
+      const { status, body } = await this.#ask(port, app);
+      this.answers += 1;
+      if (status !== 200) {
+        this.failures.push(`${app}: ${String(status)} ${body.slice(0, 80)}`);
+        continue;
+      }
+      const said = JSON.parse(body) as { readonly app: string; readonly instance: string };
+      this.instances.add(said.instance);
+      if (said.app !== app) this.misrouted.push(`${app} was answered by ${body}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  #ask(port: number, app: string): Promise<{ readonly status: number; readonly body: string }> {
+    return new Promise((resolve) => {
+      const headers = { host: `${app}.apps.test` };
+      const asked = get({ port, headers, agent: this.#agent, timeout: 20_000 }, (response) => {
+        let body = "";
+        response.on("data", (chunk: Buffer) => (body += chunk.toString()));
+        response.once("error", (error) => {
+          resolve({ status: 0, body: error.message });
+        });
+        response.once("end", () => {
+          resolve({ status: response.statusCode ?? 0, body });
+        });
+      });
+      asked.once("timeout", () => asked.destroy(new Error("no answer within 20 s")));
+      asked.once("error", (error) => {
+        resolve({ status: 0, body: error.message });
+      });
+    });
+  }
+}
+
+/** Changes the app's environment and waits until all of its instances are new ones. */
+async function renew(platform: Platform, app: string, round: number): Promise<void> {
+  const { number } = await platform.changeEnv(app, { set: { ROUND: String(round) } }, { caller });
+  await completed(platform, app, number);
+}
+
+async function completed(platform: Platform, app: string, number: number): Promise<void> {
+  const signal = AbortSignal.timeout(ROLLOUT_MS);
+  let last = "";
+  for await (const { state, reason } of platform.followRollout(app, number, { signal }))
+    last = `${state}: ${reason}`;
+  expect(last).toMatch(/^complete/);
+}
+
+async function openFiles(pid: number): Promise<number> {
+  return (await readdir(`/proc/${String(pid)}/fd`)).length;
+}
+
+/** What is there of everything that could be left behind. */
+async function traces(engine: EngineProcess): Promise<Readonly<Record<string, number>>> {
+  const { client } = engine;
+  const networks = (await client.ask("GET", "/networks")) as readonly unknown[];
+  const volumes = (await client.ask("GET", "/volumes")) as { readonly Volumes: readonly unknown[] | null };
+  return {
+    containers: (await client.containers(`io.dinp.cluster=${CLUSTER}`)).length,
+    networks: networks.length,
+    volumes: volumes.Volumes?.length ?? 0,
+    "open files here": await openFiles(process.pid),
+    "open files of the engine": await openFiles(engine.pid),
+  };
+}
+
+describeWithServices(["docker"], "hardly more ports than instances", () => {
+  test(
+    `${String(CYCLES)} instances are made and removed, and no request gets another app's answer`,
+    { timeout: 120_000 + CYCLES * 5_000 },
+    async ({ onTestFinished }) => {
+      const engine = await EngineProcess.start();
+      onTestFinished(() => engine.dispose(), 60_000);
+      const stage = await DockerStage.start(engine.socket);
+      onTestFinished(() => stage.dispose(), 60_000);
+      const clock = system.createSystemClock();
+      const [random, hasher] = [system.createSystemRandom(), system.createNodeHasher()];
+      const logger = system.createPinoLogger({ level: "silent" });
+      const shared = { clock, random, hasher, logger, clusterId: CLUSTER };
+      const store = createMemoryStateStore({ clock });
+      const table = createMemoryRouteTable({ random });
+      const { registry } = stage;
+      const images = loadImages(registry);
+      const runtime = createDockerRuntime({ ...shared, engine: { socketPath: engine.socket }, images });
+      await Promise.all([store.open(), runtime.open()]);
+      const first = await freePort();
+      const archive = createTarArchive();
+      const { platform, follower, stop } = await startPlatform({
+        ...{ ...shared, store, table, runtime, link: createInProcessControlLink() },
+        prober: createHttpProber(),
+        builder: createBuilder({ ...shared, registry, archive, parseYaml }),
+        images: createImages({ registry, archive }),
+        state: system.createFileLocalState({ dir: join(stage.folder, "agent") }),
+        ports: { range: { first, last: first + PORTS - 1 }, isFree: (port) => system.isPortFree(port) },
+        ...{ appsDomain: "apps.test", routerUrl: () => "http://127.0.0.1" },
+      });
+      const forwarder = await loadHttpProxyForwarder();
+      const listen = { host: "127.0.0.1", port: 0 };
+      const router = createHttpRouter({ ...shared, listen, routerId: "local", follower, forwarder });
+      const { port } = await router.start();
+      onTestFinished(async () => {
+        await router.close({ drainMs: 0 });
+        await Promise.all([forwarder.close(), stop()]);
+        await Promise.all([runtime.close(), table.close(), store.close()]);
+      }, 60_000);
+
+      const config = { Cmd: ["/usr/bin/node", "/app/server.js"] };
+      for (const app of APPS) {
+        const { repository, digest } = await stage.makeImage({ "server.js": server }, config);
+        const image = `${repository}@${digest}`;
+        const request = { image, memoryMb: 64 };
+        const { number } = await platform.createRelease(app, request, { caller });
+        await completed(platform, app, number);
+      }
+      const askers = new Askers(port);
+      const rounds = async (count: number): Promise<void> => {
+        const loop = async (app: string): Promise<void> => {
+          for (let round = 0; round < count / APPS.length; round += 1) await renew(platform, app, made++);
+        };
+        await Promise.all(APPS.map(loop));
+      };
+      const removed = async (): Promise<boolean> =>
+        (await engine.client.containers(`io.dinp.cluster=${CLUSTER}`)).length === APPS.length;
+      let made = 0;
+      await rounds(WARM_UP);
+      await eventually("all that was replaced is removed", removed);
+      const before = await traces(engine);
+      await rounds(CYCLES - WARM_UP);
+      await eventually("all that was replaced is removed", removed);
+      let after = await traces(engine);
+      await askers.stop();
+      console.log(
+        `${String(made)} instances, ${String(askers.instances.size)} of them answered, ${String(askers.answers)} answers`,
+        { before, after },
+      );
+      expect(askers.misrouted).toEqual([]);
+      expect(askers.failures).toEqual([]);
+      expect(askers.instances.size).toBeGreaterThan(made / 2);
+      const isSettled = async (): Promise<boolean> => {
+        after = await traces(engine);
+        return Object.entries(before).every(
+          ([name, count]) => (after[name] ?? 0) <= count + (name.startsWith("open files") ? FILES_SLACK : 0),
+        );
+      };
+      await eventually(`nothing grows: ${JSON.stringify(before)}`, isSettled);
+
+      for (const app of APPS) await platform.deleteApp(app, { confirm: true }, { caller });
+      const gone = async (): Promise<boolean> =>
+        (await engine.client.containers(`io.dinp.cluster=${CLUSTER}`)).length === 0;
+      await eventually("no container is left", gone);
+    },
+  );
+});
