@@ -321,6 +321,25 @@ describe("planning from what changed", () => {
       expect(world.placements("blog")).toHaveLength(1);
     });
 
+    test("that waits for room, in the order in which they began to wait", () => {
+      const world = settled(["a"], 256);
+      // One fits at a time: blog has it, and mail has waited before wiki and alfa come.
+      for (const app of ["wiki", "alfa"]) {
+        world.release(app, 1, { memoryMb: 200 });
+        world.app(app, 1);
+        settle(world);
+      }
+      for (const leaver of ["blog", "mail", "wiki", "alfa"]) {
+        expect(world.placements(leaver).map(({ appId }) => appId)).toEqual([leaver]);
+        // It comes back at once, and has to wait like everybody else.
+        world.app(leaver, 1, { desired: "stopped" });
+        world.step(world.planChanged());
+        world.app(leaver, 1);
+        settle(world);
+      }
+      expect(world.placements("blog")).toHaveLength(1);
+    });
+
     test("that waits for room, when nothing could take it any more: the reason is another", () => {
       const world = settled(["a", "b"], 256);
       world.app("mail", 3);

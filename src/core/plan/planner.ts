@@ -60,7 +60,7 @@ export class Planner {
     this.#dirty = new Set();
     let isWhole = false;
     try {
-      for (const id of [...looked].sort()) {
+      for (const id of this.#waits.inTurn(looked)) {
         this.#look(
           id,
           { ...shared, budget, wake: new WakeTime(), waits: { routers: false, room: null } },
@@ -201,11 +201,32 @@ class Waiting {
   readonly budget = new Set<AppId>();
   readonly reports = new Set<AppId>();
   readonly room = new Map<AppId, MissingRoom>();
+  /** Of those that wait for room: a lower number has waited longer. */
+  readonly #turns = new Map<AppId, number>();
+  #nextTurn = 0;
+
+  /** Those that wait for room first, as long as they have waited; then the others, by id. */
+  inTurn(ids: ReadonlySet<AppId>): readonly AppId[] {
+    const waiting: { readonly id: AppId; readonly turn: number }[] = [];
+    const others: AppId[] = [];
+    for (const id of ids) {
+      const turn = this.#turns.get(id);
+      if (turn === undefined) others.push(id);
+      else waiting.push({ id, turn });
+    }
+    waiting.sort((a, b) => a.turn - b.turn);
+    return [...waiting.map(({ id }) => id), ...others.sort()];
+  }
 
   set(id: AppId, plan: AppPlan, waits: Waits): void {
+    const turn = this.#turns.get(id) ?? this.#nextTurn;
     this.forget(id);
     if (waits.routers) this.routers.add(id);
-    if (waits.room !== null) this.room.set(id, waits.room);
+    if (waits.room !== null) {
+      this.room.set(id, waits.room);
+      this.#turns.set(id, turn);
+      this.#nextTurn = Math.max(this.#nextTurn, turn + 1);
+    }
     for (const { code } of plan.refused) {
       if (code === "inferred-stop-budget") this.budget.add(id);
       else if (code === "nodes-not-reported") this.reports.add(id);
@@ -213,11 +234,11 @@ class Waiting {
   }
 
   forget(id: AppId): void {
-    for (const kept of [this.routers, this.budget, this.reports, this.room]) kept.delete(id);
+    for (const kept of [this.routers, this.budget, this.reports, this.room, this.#turns]) kept.delete(id);
   }
 
   clear(): void {
-    for (const kept of [this.routers, this.budget, this.reports, this.room]) kept.clear();
+    for (const kept of [this.routers, this.budget, this.reports, this.room, this.#turns]) kept.clear();
   }
 }
 
