@@ -5,6 +5,7 @@ import type { InstanceContainer } from "./containers.js";
 import type { Engine } from "./engine.js";
 import { isRefusal } from "./engine-refusal.js";
 import type { Command } from "./executions.js";
+import { notRunning } from "../runtime/errors.js";
 import { memoryMessage } from "../runtime/exit-text.js";
 import { INIT_PATH } from "./init-lines.js";
 import { flagAt, numberAt, textAt } from "./json.js";
@@ -171,11 +172,4 @@ export async function apart(
     await remove();
     throw error;
   }
-}
-
-export function notRunning(instanceId: string): DinpError {
-  return new DinpError("DINP_INVALID", `The instance ${instanceId} does not run any more.`, {
-    hint: "Name another instance, or start a one-off.",
-    details: { field: "instance" },
-  });
 }

@@ -1,16 +1,17 @@
 import { DinpError, type ImageRef, type InstanceExit, type RuntimeInstance } from "@dinp/core";
+import { EXIT_TAIL_CHARACTERS, EXIT_TAIL_LINES } from "../runtime/log-tail.js";
 import type { Engine } from "./engine.js";
 import { isRefusal } from "./engine-refusal.js";
 import { exitOf, isPortTaken, portTakenExit } from "./exit-info.js";
 import type { InitLine } from "./init-lines.js";
-import { LOG_TAIL_CHARACTERS, LOG_TAIL_LINES, readLog } from "./instance-log.js";
+import { readLog } from "./instance-log.js";
 import { flagAt, listAt, numberAt, textAt, textMapAt, textsAt } from "./json.js";
 import { labels, parseImageText, type Names } from "./names.js";
 
 const EXITS_AT_ONCE = 8;
 /** An engine may learn of an end before it learns that memory was its cause. */
 const OOM_WAITS_MS = [50, 200, 500];
-
+/** How long an end may be told of before a list shows it: the waits in between. */
 const LISTED_WAITS_MS = [5, 20, 50, 100, 200, 500, 1_000, 2_000];
 
 /** An instance's container, as a list or an inspection shows it. */
@@ -244,13 +245,13 @@ export class Containers {
   ): Promise<{ readonly lines: readonly string[]; readonly last: InitLine | null }> {
     let last: InitLine | null = null;
     const lines: string[] = [];
-    const options = { tail: LOG_TAIL_LINES, follow: false, signal };
+    const options = { tail: EXIT_TAIL_LINES, follow: false, signal };
     const onInit = (line: InitLine): void => {
       last = line;
     };
     for await (const text of readLog(this.#engine, container, options, onInit))
-      lines.push(text.slice(0, LOG_TAIL_CHARACTERS));
-    return { lines: lines.slice(-LOG_TAIL_LINES), last };
+      lines.push(text.slice(0, EXIT_TAIL_CHARACTERS));
+    return { lines: lines.slice(-EXIT_TAIL_LINES), last };
   }
 }
 

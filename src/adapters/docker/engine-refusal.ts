@@ -1,4 +1,4 @@
-import { DinpError, isDinpError } from "@dinp/core";
+import { DinpError } from "@dinp/core";
 
 /** An answer of the engine that says no. It never leaves the adapter. */
 export class EngineRefusal extends Error {
@@ -15,7 +15,7 @@ export function isRefusal(error: unknown, ...statuses: readonly number[]): error
   return error instanceof EngineRefusal && (statuses.length === 0 || statuses.includes(error.status));
 }
 
-/** What an error becomes for the caller. */
+/** What an error becomes for the caller: a refusal is `DINP_UNAVAILABLE`, any other stays as it is. */
 export function asDinpError(what: string, error: unknown): unknown {
   if (!(error instanceof EngineRefusal)) return error;
   return new DinpError("DINP_UNAVAILABLE", `${what}: ${error.message}`, {
@@ -23,8 +23,4 @@ export function asDinpError(what: string, error: unknown): unknown {
     cause: error,
     details: { status: error.status },
   });
-}
-
-export function isNotFound(error: unknown): boolean {
-  return isRefusal(error, 404) || isDinpError(error, "DINP_NOT_FOUND");
 }

@@ -27,18 +27,3 @@ export function buildEnvironment(
   if (port !== null) env["PORT"] = String(port);
   return Object.entries(env).map(([name, value]) => `${name}=${value}`);
 }
-
-/** What is wrong with the variables or the words of a command, as a sentence; null when they can be handed to a program. */
-export function findUnusable(
-  env: Readonly<Record<string, string>>,
-  command: readonly string[],
-): string | null {
-  for (const [name, value] of Object.entries(env)) {
-    if (name === "" || /[=\0]/.test(name))
-      return `The environment variable ${JSON.stringify(name.slice(0, 80))} has no usable name.`;
-    if (value.includes("\0")) return `The environment variable ${name} contains a NUL character.`;
-  }
-  if ((command[0] ?? "") === "") return "The command is empty.";
-  if (command.some((word) => word.includes("\0"))) return "The command contains a NUL character.";
-  return null;
-}

@@ -1,5 +1,5 @@
-import type { Clock, Logger } from "@dinp/core";
-import { messageOf } from "@dinp/core";
+import { messageOf, type Clock, type Logger } from "@dinp/core";
+import { isAborted } from "../runtime/aborting.js";
 import { jsonLines, type Engine } from "./engine.js";
 import { textAt, textMapAt } from "./json.js";
 import { labels, type Names } from "./names.js";
@@ -75,8 +75,4 @@ function eventOf(line: unknown, names: Names): ContainerEvent | null {
   const instanceId = attributes[labels.instance] ?? "";
   if (attributes["name"] !== names.container(instanceId)) return null;
   return { action, containerId: textAt(line, "Actor", "ID"), instanceId };
-}
-
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -1,14 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { DinpError, type ExecEvent, type ExecOptions } from "@dinp/core";
-import { closedError } from "../runtime/errors.js";
-import { findUnusable } from "./environment.js";
+import { isAborted } from "../runtime/aborting.js";
+import { assertRoom, throwIfOver } from "../runtime/execution-limits.js";
+import { findUnusable } from "../runtime/spec-checks.js";
 import type { Engine } from "./engine.js";
 import { readFrames } from "./frames.js";
 import { explainErrno, InitTrailer, type CommandEnd, type InitLine } from "./init-lines.js";
-
-/** Commands that may run at the same time. */
-const EXECUTIONS_MAX = 64;
 
 /** One command's connection to the engine, and what has to be known of it. */
 export interface Command {
@@ -54,16 +52,10 @@ export class Executions {
     options: ExecOptions,
     prepare: (token: string) => Promise<Command>,
   ): AsyncGenerator<ExecEvent, void, undefined> {
-    this.#throwIfOver(options.signal);
-    const unusable = findUnusable({}, options.command);
+    throwIfOver(options.signal, this.#closing);
+    const unusable = findUnusable({ env: {}, command: options.command });
     if (unusable !== null) throw new DinpError("DINP_INVALID", unusable, { details: { field: "command" } });
-    if (this.#running.size + this.#unended.size >= EXECUTIONS_MAX) {
-      throw new DinpError(
-        "DINP_BUSY",
-        `${String(EXECUTIONS_MAX)} commands run on this node, which is as many as may.`,
-        { retryable: true, hint: "Wait until one has ended." },
-      );
-    }
+    assertRoom(this.#running.size + this.#unended.size);
     let leave = (): void => undefined;
     const left = new Promise<void>((resolve) => {
       leave = resolve;
@@ -97,7 +89,7 @@ export class Executions {
       cut();
       await this.#end(command);
     }
-    this.#throwIfOver(options.signal);
+    throwIfOver(options.signal, this.#closing);
   }
 
   async #end({ end }: Command): Promise<void> {
@@ -147,13 +139,4 @@ export class Executions {
       message: signal === null ? null : await command.explainSignal(signal),
     };
   }
-
-  #throwIfOver(signal: AbortSignal): void {
-    if (this.#closing.aborted) throw closedError();
-    if (signal.aborted) throw new DinpError("DINP_ABORTED", "The command was ended, as its caller asked.");
-  }
-}
-
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

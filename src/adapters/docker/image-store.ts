@@ -7,7 +7,8 @@ import { listAt, textAt, textsAt } from "./json.js";
 import { loadArchive } from "./load-archive.js";
 import type { Names } from "./names.js";
 import type { DockerCredentials, DockerImages, DockerImageTarget } from "./options.js";
-import { Gate, orAborted, throwIfAborted } from "../runtime/waiting.js";
+import { orAborted, throwIfAborted } from "../runtime/aborting.js";
+import { Gate } from "../runtime/gate.js";
 
 /** Images that come at the same time. */
 const FETCHES_MAX = 3;

@@ -5,15 +5,14 @@ import type { Engine } from "./engine.js";
 import { EngineRefusal } from "./engine-refusal.js";
 import { readFrames } from "./frames.js";
 import { initMark, parseInitLine, type InitLine } from "./init-lines.js";
+import { TAIL_LINES_MAX } from "../runtime/log-tail.js";
 import { LineSplitter } from "../runtime/log-text.js";
 import { labels } from "./names.js";
 
-export const LOG_TAIL_LINES = 20;
-export const LOG_TAIL_CHARACTERS = 500;
-/** A log is read whole at most so far back, in lines. */
-export const TAIL_LINES_MAX = 10_000;
 /** Lines of the first process at most: when it begins and when it ends. */
 const INIT_LINES = 2;
+/** The longest that a log may take that is only read to its present end. */
+const READ_MS_MAX = 60_000;
 
 /**
  * The last lines of a container's log and, with `follow`, those that come until it ends. What the first process says goes to
@@ -47,9 +46,6 @@ export async function* readLog(
     stream?.destroy();
   }
 }
-
-/** The longest that a log may take that is only read to its present end. */
-const READ_MS_MAX = 60_000;
 
 function boundReading(stream: { destroy(error: Error): unknown }): NodeJS.Timeout {
   return setTimeout(() => {

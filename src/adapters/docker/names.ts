@@ -19,18 +19,8 @@ export const labels = {
   problem: "io.dinp.problem",
 } as const;
 
-const CLUSTER_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const INSTANCE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** A path component of an image's name (distribution-spec 1.1). */
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-
-export function isClusterId(text: string): boolean {
-  return CLUSTER_ID.test(text);
-}
-
-export function isInstanceId(text: string): boolean {
-  return INSTANCE_ID.test(text);
-}
 
 /** The names of a cluster's containers, images and volumes. */
 export class Names {

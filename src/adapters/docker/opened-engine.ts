@@ -13,7 +13,7 @@ import type { DockerRuntimeOptions } from "./options.js";
 import { Remover } from "./remover.js";
 import { Stops } from "./stops.js";
 import { Tools } from "./tools.js";
-import { throwIfAborted } from "../runtime/waiting.js";
+import { throwIfAborted } from "../runtime/aborting.js";
 
 const ENGINE_TIMEOUT_MS = 60_000;
 const IMAGE_TIMEOUT_MS = 15 * 60_000;

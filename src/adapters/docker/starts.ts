@@ -5,10 +5,10 @@ import type { Containers, InstanceContainer } from "./containers.js";
 import { isPortTaken } from "./exit-info.js";
 import type { Engine } from "./engine.js";
 import { EngineRefusal, isRefusal } from "./engine-refusal.js";
-import { findUnusable } from "./environment.js";
 import { readFrames } from "./frames.js";
 import { INIT_PATH, parseInitLine, type InitLine } from "./init-lines.js";
 import { LineSplitter } from "../runtime/log-text.js";
+import { findUnusable } from "../runtime/spec-checks.js";
 import { labels } from "./names.js";
 import type { Tools } from "./tools.js";
 
@@ -54,7 +54,7 @@ async function createAndStart(
     grants,
     token: randomBytes(8).toString("hex"),
     startedAt: now(),
-    problem: findUnusable(spec.env, command),
+    problem: findUnusable({ env: spec.env, command }),
   };
   const query = { name: defaults.names.container(spec.instanceId) };
   const body = instanceBody(defaults, plan, spec.port);

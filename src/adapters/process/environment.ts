@@ -39,15 +39,3 @@ export function buildEnvironment(
     [markNames.cluster]: clusterId,
   };
 }
-
-/** What is wrong with the variables or the words of a command, as a sentence; null when they can be handed to a program. */
-export function findUnusable(spec: Pick<RunSpec, "env" | "command">): string | null {
-  for (const [name, value] of Object.entries(spec.env)) {
-    if (name === "" || /[=\0]/.test(name))
-      return `The environment variable ${JSON.stringify(name.slice(0, 80))} has no usable name.`;
-    if (value.includes("\0")) return `The environment variable ${name} contains a NUL character.`;
-  }
-  if ((spec.command[0] ?? "") === "") return "The command is empty.";
-  if (spec.command.some((word) => word.includes("\0"))) return "The command contains a NUL character.";
-  return null;
-}

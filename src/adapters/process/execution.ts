@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { DinpError, messageOf, type Clock, type ExecEvent, type Logger } from "@dinp/core";
+import { isAborted } from "../runtime/aborting.js";
 import type { MemoryCgroup } from "./cgroup.js";
 import type { ChildEnd, Launched } from "./launcher.js";
 import {
@@ -278,8 +279,4 @@ export class Execution {
     const own = this.#facts.memoryMb === null ? null : this.#facts.cgroup;
     return membersOf(entries, this.#facts.owner, group, new Set(own?.pids()));
   }
-}
-
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -2,19 +2,18 @@ import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DinpError, messageOf, type ExecEvent, type ExecOptions, type RunSpec } from "@dinp/core";
-import { closedError } from "../runtime/errors.js";
+import { notRunning } from "../runtime/errors.js";
+import { assertRoom, throwIfOver } from "../runtime/execution-limits.js";
+import { assertRunSpec, findUnusable } from "../runtime/spec-checks.js";
 import type { MemoryCgroup } from "./cgroup.js";
-import { buildEnvironment, findUnusable } from "./environment.js";
+import { buildEnvironment } from "./environment.js";
 import { Execution, type ExecutionFacts } from "./execution.js";
 import type { Instance } from "./instance.js";
 import { launch } from "./launcher.js";
 import { membersOf, signalProcess, type ProcessEntry } from "./proc.js";
 import { makeFolder, readIntent } from "./records.js";
-import { INSTANCE_ID } from "./recovery.js";
 import { makeOwnFolders, type StartContext } from "./start.js";
 
-/** Commands that may run at the same time. */
-const EXECUTIONS_MAX = 64;
 /** One-offs have users beyond those of ports; a number comes again only after all others. */
 const FIRST_RUN_USER = 65_536;
 const RUN_USERS = 4_096;
@@ -123,7 +122,7 @@ export class Executions {
     prepare: () => Promise<Command>,
   ): AsyncGenerator<ExecEvent, void, undefined> {
     const signal = AbortSignal.any([options.signal, this.#closing]);
-    this.#throwIfOver(options.signal);
+    throwIfOver(options.signal, this.#closing);
     const execution = await this.#start(context, options, prepare);
     const stop = (): void => {
       execution.stop();
@@ -142,12 +141,7 @@ export class Executions {
       execution.close();
       await execution.ended;
     }
-    this.#throwIfOver(options.signal);
-  }
-
-  #throwIfOver(signal: AbortSignal): void {
-    if (this.#closing.aborted) throw closedError();
-    if (signal.aborted) throw new DinpError("DINP_ABORTED", "The command was ended, as its caller asked.");
+    throwIfOver(options.signal, this.#closing);
   }
 
   async #start(
@@ -155,13 +149,7 @@ export class Executions {
     options: ExecOptions,
     prepare: () => Promise<Command>,
   ): Promise<Execution> {
-    if (this.#running.size + this.#starting >= EXECUTIONS_MAX) {
-      throw new DinpError(
-        "DINP_BUSY",
-        `${String(EXECUTIONS_MAX)} commands run on this node, which is as many as may.`,
-        { retryable: true, hint: "Wait until one has ended." },
-      );
-    }
+    assertRoom(this.#running.size + this.#starting);
     this.#starting += 1;
     try {
       const command = await prepare();
@@ -259,21 +247,4 @@ function strayProcesses(
   });
   const nobody = { clusterId, instanceId: "", uid: null };
   return membersOf(entries, nobody, null, new Set(marked.map(({ pid }) => pid)));
-}
-
-function assertRunSpec(spec: RunSpec): void {
-  if (!INSTANCE_ID.test(spec.instanceId)) {
-    throw new DinpError("DINP_INVALID", `${JSON.stringify(spec.instanceId.slice(0, 80))} is not an id.`);
-  }
-  if (Number.isInteger(spec.memoryMb) && spec.memoryMb >= 1) return;
-  throw new DinpError("DINP_INVALID", `${String(spec.memoryMb)} MB is not an amount of memory.`, {
-    hint: "Use a whole number of megabytes.",
-  });
-}
-
-export function notRunning(instanceId: string): DinpError {
-  return new DinpError("DINP_INVALID", `The instance ${instanceId} does not run any more.`, {
-    hint: "Name another instance, or start a one-off.",
-    details: { field: "instance" },
-  });
 }

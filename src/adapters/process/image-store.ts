@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DinpError, isDinpError, messageOf, type ImageRef } from "@dinp/core";
 import { makeFolder, writeDurably } from "./records.js";
-import { orAborted, throwIfAborted } from "../runtime/waiting.js";
+import { orAborted, throwIfAborted } from "../runtime/aborting.js";
 
 /**
  * Puts an image's files into `targetDir`, an empty folder: the app's below `targetDir/app`, directories 0755, files 0644 or 0755.

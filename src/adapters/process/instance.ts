@@ -7,6 +7,7 @@ import {
   type InstanceStats,
   type RuntimeInstance,
 } from "@dinp/core";
+import { EXIT_TAIL_CHARACTERS, EXIT_TAIL_LINES } from "../runtime/log-tail.js";
 import { explainEnd } from "./exit-info.js";
 import type { InstanceContext, InstanceFacts, Leader } from "./instance-facts.js";
 import { InstanceProcesses, KILL_WAIT_MS } from "./instance-processes.js";
@@ -14,8 +15,6 @@ import type { ChildEnd } from "./launcher.js";
 import type { ProcessEntry } from "./proc.js";
 import { writeDurably } from "./records.js";
 
-export const LOG_TAIL_LINES = 20;
-export const LOG_TAIL_CHARACTERS = 500;
 /** An out-of-memory kill this long before the end is taken for its cause. */
 const OOM_WINDOW_MS = 2_000;
 const POLL_MS = 20;
@@ -239,7 +238,7 @@ export class Instance {
       }),
       code: end.code,
       signal: end.signal,
-      logTail: this.facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS),
+      logTail: this.facts.log.tail(EXIT_TAIL_LINES, EXIT_TAIL_CHARACTERS),
     });
     await swept;
     await this.#processes.removeCgroup();

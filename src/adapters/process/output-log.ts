@@ -10,7 +10,6 @@ export interface OutputLogLimits {
   readonly keepBytes: number;
 }
 
-export const TAIL_LINES_MAX = 10_000;
 const CHUNK_BYTES = 64 * 1024;
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 const FOLLOW_POLL_MS = 100;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { InstanceExit, InstanceSpec } from "@dinp/core";
+import { isInstanceId } from "../runtime/spec-checks.js";
 import { readProcess, type ProcessEntry } from "./proc.js";
 import type { Leader } from "./instance-facts.js";
 import {
@@ -28,14 +29,11 @@ export type InstanceRecord = Pick<InstanceSpec, "appId" | "releaseId" | "port" |
   readonly cgroup: string | null;
 };
 
-/** An id that can be a folder's name: 1 to 128 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit. */
-export const INSTANCE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
 /** The ids of instances in the folder; what is left of removed ones is removed. */
 export async function listInstanceFolders(instancesDir: string): Promise<readonly string[]> {
   const ids: string[] = [];
   for (const name of await readdir(instancesDir)) {
-    if (INSTANCE_ID.test(name)) ids.push(name);
+    if (isInstanceId(name)) ids.push(name);
     else if (name.startsWith(".removed-"))
       await rm(join(instancesDir, name), { recursive: true, force: true });
   }

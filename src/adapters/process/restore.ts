@@ -2,7 +2,8 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DinpError, messageOf } from "@dinp/core";
 import type { InstanceFacts } from "./instance-facts.js";
-import { Instance, LOG_TAIL_CHARACTERS, LOG_TAIL_LINES, writeExit } from "./instance.js";
+import { EXIT_TAIL_CHARACTERS, EXIT_TAIL_LINES } from "../runtime/log-tail.js";
+import { Instance, writeExit } from "./instance.js";
 import type { ProcessEntry } from "./proc.js";
 import { listInstanceFolders, recoverInstance, removeInstanceFolder, type Recovered } from "./recovery.js";
 import { recordProcess, type StartContext } from "./start.js";
@@ -66,7 +67,7 @@ async function restoreInstance(
           code: null,
           signal: null,
           message: found.why,
-          logTail: facts.log.tail(LOG_TAIL_LINES, LOG_TAIL_CHARACTERS),
+          logTail: facts.log.tail(EXIT_TAIL_LINES, EXIT_TAIL_CHARACTERS),
         } as const);
   const ended = new Instance(context.instance, facts, exit);
   if (found.kind === "lost") await writeExit(dir, exit);

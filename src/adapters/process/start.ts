@@ -1,15 +1,8 @@
 import { chown, mkdir, open, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import {
-  DinpError,
-  isDinpError,
-  messageOf,
-  type ImageRef,
-  type InstanceExit,
-  type InstanceSpec,
-} from "@dinp/core";
+import { isDinpError, messageOf, type ImageRef, type InstanceExit, type InstanceSpec } from "@dinp/core";
 import type { MemoryCgroup, MemoryController } from "./cgroup.js";
-import { buildEnvironment, findUnusable } from "./environment.js";
+import { buildEnvironment } from "./environment.js";
 import type { InstanceContext, InstanceFacts } from "./instance-facts.js";
 import { Instance, writeExit } from "./instance.js";
 import { launch, type Launched } from "./launcher.js";
@@ -17,7 +10,8 @@ import type { OutputLog } from "./output-log.js";
 import { readProcess } from "./proc.js";
 import type { Programs } from "./programs.js";
 import { makeFolder, syncFolder, writeDurably, type IntentRecord, type ProcessRecord } from "./records.js";
-import { INSTANCE_ID, removeInstanceFolder } from "./recovery.js";
+import { removeInstanceFolder } from "./recovery.js";
+import { findUnusable } from "../runtime/spec-checks.js";
 
 /** What every start needs. */
 export interface StartContext {
@@ -29,22 +23,6 @@ export interface StartContext {
   /** The user of the instance at a port, or null for the platform's own. */
   readonly uidOf: (port: number) => number | null;
   readonly logIn: (dir: string) => OutputLog;
-}
-
-/** Throws `DINP_INVALID` unless the spec can be given to a process. */
-export function assertSpec(spec: InstanceSpec): void {
-  const invalid = (what: string, hint: string): never => {
-    throw new DinpError("DINP_INVALID", what, { hint });
-  };
-  if (!INSTANCE_ID.test(spec.instanceId))
-    invalid(
-      `${JSON.stringify(spec.instanceId.slice(0, 80))} is not an instance id.`,
-      "Use 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.",
-    );
-  if (!Number.isInteger(spec.port) || spec.port < 1 || spec.port > 65_535)
-    invalid(`${String(spec.port)} is not a port.`, "Use 1 to 65535.");
-  if (!Number.isInteger(spec.memoryMb) || spec.memoryMb < 1)
-    invalid(`${String(spec.memoryMb)} MB is not an amount of memory.`, "Use a whole number of megabytes.");
 }
 
 /**

@@ -14,7 +14,7 @@ import { ImageStore } from "../image-store.js";
 import { flagAt, listAt, numberAt, textAt } from "../json.js";
 import { labels, Names } from "../names.js";
 import { Remover } from "../remover.js";
-import { Gate } from "../../runtime/waiting.js";
+import { Gate } from "../../runtime/gate.js";
 import { stepBody, stepKind } from "./step-body.js";
 import { StepLog } from "./step-log.js";
 import { defaultStepLimits, type DockerStepLimits, type DockerStepRunnerOptions } from "./step-options.js";
