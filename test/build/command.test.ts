@@ -54,7 +54,7 @@ describe("template", () => {
     expect(() => named("ruby")).toThrow(
       expect.objectContaining({
         code: "DINP_INVALID",
-        hint: "Templates: java-war, php, node, python, java-jar, static, binary, plain.",
+        hint: "Templates: java-war, php, node, python, java-jar, static, binary, dockerfile, plain.",
       }) as Error,
     );
   });

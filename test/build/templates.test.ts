@@ -44,7 +44,7 @@ describe("templates", () => {
     const file = fileURLToPath(new URL("../../src/core/build/templates.yaml", import.meta.url));
     expect(parseTemplates(parseYaml(readFileSync(file, "utf8")), "templates.yaml")).toEqual(builtInTemplates);
     expect(builtInTemplates.map(({ name }) => name).sort()).toEqual(
-      ["binary", "java-jar", "java-war", "node", "php", "plain", "python", "static"].sort(),
+      ["binary", "dockerfile", "java-jar", "java-war", "node", "php", "plain", "python", "static"].sort(),
     );
   });
 

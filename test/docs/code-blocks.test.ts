@@ -6,6 +6,7 @@ import { messageOf, parseManifest, parseTemplates } from "@dinp/core";
 import { readRouteFile } from "@dinp/core/file";
 import { parseYaml } from "@dinp/core/yaml";
 import { describe, expect, test } from "vitest";
+import { parseDockerfile } from "../../src/core/build/dockerfile/index.js";
 import { commandErrors, commandsOf, spanErrors } from "./command-errors.js";
 import { pagesOf, placeOf, projectRoot, readPage, type CodeBlock } from "./markdown.js";
 import { typeErrors } from "./type-errors.js";
@@ -17,6 +18,7 @@ const blocks = pages.flatMap((page) => page.blocks);
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "yaml dinp.yaml": (text) => parseManifest(parseYaml(text)),
   "yaml templates.yaml": (text) => parseTemplates(parseYaml(text), "templates.yaml"),
+  "dockerfile Dockerfile": parseDockerfile,
   "json routes.json": readRoutes,
   "json package.json": readPackage,
 };

@@ -4,8 +4,10 @@ import type { ImageRef } from "@dinp/core";
 /** What marks a container, volume or image as a cluster's. */
 export const labels = {
   cluster: "io.dinp.cluster",
-  /** `instance`, `one-off` or `tools`. */
+  /** `instance`, `one-off`, `tools`, `build-step` or `image-work`. */
   kind: "io.dinp.kind",
+  /** Of which image's making. */
+  work: "io.dinp.work",
   instance: "io.dinp.instance",
   app: "io.dinp.app",
   release: "io.dinp.release",

@@ -2,11 +2,12 @@ import { Buffer } from "node:buffer";
 
 const BLOCK = 512;
 const OCTAL_SIZE_MAX = 0o77777777777;
+const OCTAL_OWNER_MAX = 0o7777777;
 /** So many octal digits are a 32-bit integer, which is counted with faster. */
 const INTEGER_DIGITS = 10;
 const ASCII = /^[\x20-\x7e]*$/;
 
-/** What a tar header says of one entry; times and owners are always 0. */
+/** What a tar header says of one entry; times are always 0. */
 export interface TarHeader {
   /** A directory's ends with `/`. */
   readonly path: string;
@@ -14,6 +15,8 @@ export interface TarHeader {
   readonly mode: number;
   readonly size: number;
   readonly linkTarget: string | null;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 const TYPE_FLAGS: Readonly<Record<TarHeader["type"], string>> = {
@@ -31,6 +34,8 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
   if (split === null) records.push(paxRecord("path", header.path));
   if (!fits(linkTarget)) records.push(paxRecord("linkpath", linkTarget));
   if (header.size > OCTAL_SIZE_MAX) records.push(paxRecord("size", String(header.size)));
+  for (const key of ["uid", "gid"] as const)
+    if (header[key] > OCTAL_OWNER_MAX) records.push(paxRecord(key, String(header[key])));
 
   const name = split ?? { prefix: "", name: "PaxEntry" };
   const main = block({
@@ -40,6 +45,8 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
     size: Math.min(header.size, OCTAL_SIZE_MAX),
     flag: TYPE_FLAGS[header.type],
     linkTarget: fits(linkTarget) ? linkTarget : "PaxEntry",
+    uid: Math.min(header.uid, OCTAL_OWNER_MAX),
+    gid: Math.min(header.gid, OCTAL_OWNER_MAX),
   });
   if (records.length === 0) return main;
 
@@ -51,6 +58,8 @@ export function encodeTarHeader(header: TarHeader): Uint8Array {
     size: extended.length,
     flag: "x",
     linkTarget: "",
+    uid: 0,
+    gid: 0,
   });
   const bytes = new Uint8Array(2 * BLOCK + extended.length + paddingOf(extended.length));
   bytes.set(first, 0);
@@ -105,6 +114,8 @@ interface BlockFields {
   readonly size: number;
   readonly flag: string;
   readonly linkTarget: string;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 function block(fields: BlockFields): Uint8Array {
@@ -112,6 +123,7 @@ function block(fields: BlockFields): Uint8Array {
   bytes.set(commonBlock.bytes);
   const sum =
     commonBlock.sum +
+    putOwner(bytes, fields) +
     put(bytes, fields.name, 0) +
     putOctal(bytes, fields.mode & 0o7777, 100, 7) +
     putOctal(bytes, fields.size, 124, 11) +
@@ -121,6 +133,13 @@ function block(fields: BlockFields): Uint8Array {
   putOctal(bytes, sum, 148, 6);
   put(bytes, "\0 ", 154);
   return bytes;
+}
+
+/** Writes an owner over the common one; gives what that adds to the sum. */
+function putOwner(bytes: Uint8Array, { uid, gid }: BlockFields): number {
+  if (uid === 0 && gid === 0) return 0;
+  const zeros = 2 * 7 * "0".charCodeAt(0);
+  return putOctal(bytes, uid, 108, 7) + putOctal(bytes, gid, 116, 7) - zeros;
 }
 
 /** Writes the text where nothing is yet; gives the sum of its bytes. */

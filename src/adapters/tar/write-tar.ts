@@ -102,6 +102,8 @@ function headerOf(entry: ArchiveEntry): Uint8Array {
     mode: entry.mode,
     size: type === "file" ? entry.size : 0,
     linkTarget: type === "symlink" || type === "hardlink" ? linkTarget : null,
+    uid: entry.owner?.uid ?? 0,
+    gid: entry.owner?.gid ?? 0,
   });
 }
 

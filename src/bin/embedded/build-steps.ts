@@ -1,13 +1,21 @@
-import { messageOf, type InstallSteps, type Logger, type Registry } from "@dinp/core";
+import {
+  messageOf,
+  type Archive,
+  type ImageWorkshop,
+  type InstallSteps,
+  type Logger,
+  type Registry,
+} from "@dinp/core";
 import type { UpBuilderOptions } from "@dinp/core/cli";
-import { createDockerStepRunner, loadImages } from "@dinp/core/docker";
+import { createDockerImageWorkshop, createDockerStepRunner, loadImages } from "@dinp/core/docker";
 
 /** A start waits no longer for the engine; the first build that needs it asks again. */
 const OPEN_MS_MAX = 10_000;
 
-/** Where builds run what apps want installed. */
+/** Where builds run what apps want installed, and what their Dockerfiles say. */
 export interface BuildSteps {
   readonly steps: InstallSteps;
+  readonly workshop: ImageWorkshop;
   close(): Promise<void>;
 }
 
@@ -17,20 +25,31 @@ export async function openBuildSteps(options: {
   readonly dockerSocket: string;
   readonly clusterId: string;
   readonly registry: Registry;
+  readonly archive: Archive;
   readonly logger: Logger;
 }): Promise<BuildSteps | null> {
-  const { wanted, dockerSocket, clusterId, registry, logger } = options;
+  const { wanted, dockerSocket, clusterId, registry, archive, logger } = options;
   if (wanted === null) return null;
-  const runner = createDockerStepRunner({
+  const place = {
     engine: { socketPath: dockerSocket },
     clusterId,
     images: loadImages(registry),
     network: wanted.network,
-  });
+  };
+  const runner = createDockerStepRunner(place);
+  const workshop = createDockerImageWorkshop({ ...place, archive });
   try {
-    await runner.open({ signal: AbortSignal.timeout(OPEN_MS_MAX) });
+    const signal = AbortSignal.timeout(OPEN_MS_MAX);
+    await runner.open({ signal });
+    await workshop.open({ signal });
   } catch (error) {
     logger.warn("the engine that builds run on does not answer yet", { error: messageOf(error) });
   }
-  return { steps: { runner, pipIndexUrl: wanted.pipIndexUrl }, close: () => runner.close() };
+  return {
+    steps: { runner, pipIndexUrl: wanted.pipIndexUrl },
+    workshop,
+    close: async () => {
+      await Promise.all([runner.close(), workshop.close()]);
+    },
+  };
 }

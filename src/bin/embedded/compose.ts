@@ -136,13 +136,13 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
   const table = createMemoryRouteTable({ random });
   undo.push(() => table.close());
   const build = await openBuildSteps({
-    ...{ clusterId, registry, logger },
+    ...{ clusterId, registry, archive, logger },
     wanted: options.buildSteps,
     dockerSocket: options.dockerSocket,
   });
   undo.push(async () => build?.close());
   const builder = createBuilder({
-    ...(build === null ? {} : { steps: build.steps }),
+    ...(build === null ? {} : { steps: build.steps, workshop: build.workshop }),
     platform: imagePlatform,
     bases:
       kind === "docker"

@@ -84,6 +84,12 @@ export const builtInTemplates: readonly Template[] = /* @__PURE__ */ parseTempla
         unpack: { keep: "app" },
         command: [{ files: ["app"], run: ["./app"] }],
       },
+      {
+        name: "dockerfile",
+        description:
+          "Whatever the Dockerfile of the app makes; the platform must run builds (--builder docker)",
+        build: "dockerfile",
+      },
       { name: "plain", description: "Anything else, with a command of its own", base: "linux" },
     ],
   },

@@ -9,6 +9,7 @@ export function recognizedBy(template: Template): string | null {
 /** For people: where a command is looked for after `dinp.yaml`, `Procfile` and `control`; null when nowhere. */
 export function commandFrom(template: Template): string | null {
   const sources = template.command.map(sourceText);
+  if (template.build === "dockerfile") sources.push("ENTRYPOINT and CMD of the Dockerfile");
   return sources.length === 0 ? null : sources.join(", ");
 }
 

@@ -65,7 +65,7 @@ export interface ImageParts {
   readonly platform: ImagePlatform;
 }
 
-const EPOCH = "1970-01-01T00:00:00Z";
+export const EPOCH = "1970-01-01T00:00:00Z";
 
 /**
  * The image's configuration (image-spec 1.1, config.md). The same parts give the same bytes; its time is the epoch. Of a
@@ -75,7 +75,7 @@ export function imageConfig(parts: ImageParts): Uint8Array {
   const { base, installed } = parts;
   const own = Object.entries(installed?.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const env = [...(base?.env ?? []), ...own];
-  return encode({
+  return encodeJson({
     created: EPOCH,
     architecture: parts.platform.architecture,
     os: parts.platform.os,
@@ -106,7 +106,7 @@ export function imageConfig(parts: ImageParts): Uint8Array {
 
 /** The image's manifest (image-spec 1.1, manifest.md), deterministic as well. */
 export function imageManifest(parts: ImageParts, config: Descriptor): Uint8Array {
-  return encode({
+  return encodeJson({
     schemaVersion: 2,
     mediaType: mediaTypes.manifest,
     config: descriptor(config),
@@ -132,6 +132,6 @@ function descriptor({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
 
-function encode(value: unknown): Uint8Array {
+export function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }

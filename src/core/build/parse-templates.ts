@@ -28,6 +28,7 @@ const TEMPLATE_KEYS = [
   "base",
   "unpack",
   "command",
+  "build",
   "port",
   "check",
   "requires",
@@ -40,7 +41,7 @@ const PROGRAM = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/;
 
 /**
  * The templates that a parsed file stands for, in its order: `{templates: [{name, description, recognize, base, unpack,
- * command, port, check, requires}]}`; docs/templates.md says what each means. `DINP_INVALID` names `source`, the
+ * command, build, port, check, requires}]}`; docs/templates.md says what each means. `DINP_INVALID` names `source`, the
  * template and the key.
  */
 export function parseTemplates(value: JsonValue, source: string): readonly Template[] {
@@ -90,6 +91,7 @@ function readTemplate(value: JsonValue, index: number): Template {
       command: listAt(value, "command").map((item, at) => readSource(item, `command[${String(at)}]`)),
       port: readPort(own(value, "port")),
       check: readCheck(own(value, "check") ?? {}),
+      ...readBuild(value),
       requires: listAt(value, "requires").map((item, at) => {
         if (typeof item === "string" && PROGRAM.test(item)) return item;
         throw badValue(`requires[${String(at)}]`, item, "a program's name without a path, such as ruby");
@@ -163,6 +165,15 @@ function readUnpack(value: JsonValue | undefined): string | null {
     if (typeof name === "string" && FILE_NAME.test(name)) return name;
   }
   throw badValue("unpack", value, '"tree", or {keep: NAME} with a plain file name, such as {keep: app.jar}');
+}
+
+function readBuild(value: JsonObject): Pick<Template, "build"> {
+  const build = own(value, "build");
+  if (build === undefined || build === "pack") return {};
+  if (build !== "dockerfile") throw badValue("build", build, '"pack" or "dockerfile"');
+  const base = own(value, "base") ?? null;
+  if (base !== null) throw badValue("base", base, "absent: the Dockerfile names it");
+  return { build };
 }
 
 function readPort(value: JsonValue | undefined): number | null {

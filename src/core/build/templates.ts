@@ -43,6 +43,8 @@ export interface Template {
   readonly port: number | null;
   /** What differs from the usual check, unless the app's `dinp.yaml` says otherwise. */
   readonly check: Partial<HealthCheck>;
+  /** How its image is made: as its own `Dockerfile` says; absent: the files are packed, and nothing of them is run. */
+  readonly build?: "dockerfile";
   /** Programs that a node without images must have. */
   readonly requires: readonly string[];
 }

@@ -41,7 +41,7 @@ export const noBases: BaseSource = Object.freeze({
 /** The base that a build names, and where. */
 export interface WantedBase {
   readonly name: string;
-  readonly from: "the request" | "dinp.yaml" | "the template";
+  readonly from: "the request" | "dinp.yaml" | "the template" | "the Dockerfile";
 }
 
 /** The request wins over `dinp.yaml`, that over the template; null when none names a base. */

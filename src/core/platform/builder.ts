@@ -18,6 +18,7 @@ import { assertCommand } from "../model/manifest.js";
 import type { AppManifest, ImageRef } from "../model/records.js";
 import type { Archive, ArchiveEntry, ArchiveFormat } from "../ports/archive.js";
 import type { Compressor } from "../ports/compressor.js";
+import type { ImageWorkshop } from "../ports/image-workshop.js";
 import type { ByteStream, Descriptor, Registry } from "../ports/registry.js";
 import type { Clock, Hasher } from "../ports/system.js";
 import { pipRequirements } from "../build/pip-step.js";
@@ -26,6 +27,7 @@ import { PipInstaller, withEnv, type InstallSteps } from "./pip-installer.js";
 import { AppLayer, once } from "./app-layer.js";
 import { findBase, mountBase, noBases, wantedBase, type BaseSource, type WantedBase } from "./base-source.js";
 import { BuildReport } from "./build-report.js";
+import { DockerfileBuilder, type FindImage } from "./dockerfile-builder.js";
 import { peekStream } from "./peek-stream.js";
 import { boundedStream } from "./bounded-stream.js";
 
@@ -60,6 +62,8 @@ export interface BuilderOptions {
    * left as they are.
    */
   readonly steps?: InstallSteps;
+  /** Makes images as apps' own Dockerfiles say. Default: none, and such apps are refused. */
+  readonly workshop?: ImageWorkshop;
   /** Written into the images. Default linux/amd64. */
   readonly platform?: ImagePlatform;
 }
@@ -79,6 +83,8 @@ export interface ImageBuildRequest {
   /** The name of the base image that the app is put on. Default: the one in `dinp.yaml`, else the template's if there is one. */
   readonly base?: string;
   readonly tag?: string;
+  /** Finds what a Dockerfile's `FROM` names, unless it is a base image. Default: only base images are found. */
+  readonly findImage?: FindImage;
   /** Is told what the build does, a line each; names from the archive are in them as they are. */
   readonly log?: (line: string) => void;
   readonly signal?: AbortSignal;
@@ -99,7 +105,10 @@ export interface BuildResult {
   readonly bytes: number;
 }
 
-/** Packs built code into images. Nothing of the code is run, but what it asks to have installed where there are steps for that. */
+/**
+ * Packs built code into images. Nothing of the code is run, but what it asks to have installed where there are steps for that, and
+ * what its Dockerfile says, when that is asked for, where there is a workshop.
+ */
 export interface Builder {
   /** What apps can be made of, in the order in which it is tried. */
   readonly templates: readonly Template[];
@@ -128,6 +137,7 @@ class ImageBuilder implements Builder {
   readonly #platform: ImagePlatform;
   readonly #layers: LayerWriter;
   readonly #installer: PipInstaller;
+  readonly #dockerfiles: DockerfileBuilder;
 
   constructor(options: BuilderOptions) {
     const { uploadBytesMax, imageBytesMax, imageFilesMax } = defaultLimits;
@@ -138,10 +148,15 @@ class ImageBuilder implements Builder {
     this.#limits = { uploadBytesMax, imageBytesMax, imageFilesMax, idleMs: 60_000, ...options.limits };
     this.#layers = new LayerWriter(options);
     this.#installer = new PipInstaller(options, this.#layers, this.#limits);
+    this.#dockerfiles = new DockerfileBuilder({
+      ...options,
+      ...{ bases: this.#bases, platform: this.#platform, limits: this.#limits },
+    });
   }
 
   async build(request: ImageBuildRequest): Promise<BuildResult> {
-    if (request.template !== undefined) templateNamed(this.templates, request.template);
+    const asked = request.template === undefined ? null : templateNamed(this.templates, request.template);
+    if (asked?.build === "dockerfile") this.#dockerfiles.workshopFor(asked.name, request.base);
     if (request.command !== undefined) assertCommand(request.command);
     assertImageRepository(request.repository);
     if (request.tag !== undefined) assertImageTag(request.tag);
@@ -180,6 +195,26 @@ class ImageBuilder implements Builder {
         ? (uploaded.template ?? chooseTemplate(this.templates, appFiles))
         : templateNamed(this.templates, named);
     report.template(template, request.template, manifest?.template);
+    if (template.build === "dockerfile") {
+      this.#dockerfiles.workshopFor(template.name, request.base);
+      const { command: wanted, tag, findImage, log } = request;
+      const { name } = template;
+      const made = await this.#dockerfiles.build(
+        { repository, template: name, layer, wanted, manifest, tag, findImage, report, log },
+        signal,
+      );
+      const { digest, command, base } = made;
+      report.stored(repository, digest, tag);
+      return {
+        image: { repository, digest },
+        template: name,
+        base,
+        command,
+        requires: [],
+        manifest,
+        ...app.size,
+      };
+    }
     const chosen = chooseCommand(appFiles, template, manifest, {
       wanted: request.command,
       templates: this.templates,

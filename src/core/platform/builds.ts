@@ -1,8 +1,8 @@
 import { DinpError, isDinpError, messageOf } from "../model/errors.js";
 import { newTimeId } from "../model/ids.js";
-import { assertImageTag } from "../model/image-names.js";
+import { assertImageTag, splitRegistryHost } from "../model/image-names.js";
 import { assertAppName } from "../model/names.js";
-import type { Build } from "../model/records.js";
+import type { Build, ImageRef } from "../model/records.js";
 import type { ArchiveFormat } from "../ports/archive.js";
 import type { ByteStream } from "../ports/registry.js";
 import { withSignal } from "./app-records.js";
@@ -10,8 +10,9 @@ import { buildView } from "./app-views.js";
 import { BuildLog } from "./build-log.js";
 import { BuildSource } from "./build-source.js";
 import { change, isRemembered, toRecord } from "./change.js";
-import type { PlatformContext, WriteOptions } from "./context.js";
-import { appRepository } from "./discards.js";
+import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
+import { appRepository, discardWrites } from "./discards.js";
+import { withImage } from "./located-image.js";
 import { printable } from "./text.js";
 import type { BuildView } from "./views.js";
 import { withinTime } from "./within-time.js";
@@ -144,7 +145,8 @@ export class Builds {
   ): Promise<Build> {
     const { builder, clock, buildTimeoutMs: ms } = this.#context;
     const limit = { clock, ms, what: "The build", signal: options.signal };
-    const result = await withinTime(limit, (signal) =>
+    const brought: ImageRef[] = [];
+    const build = withinTime(limit, (signal) =>
       builder.build({
         repository: appRepository(name),
         bytes: source.bytes,
@@ -154,12 +156,14 @@ export class Builds {
         ...(request.command === undefined ? {} : { command: request.command }),
         ...(request.base === undefined ? {} : { base: request.base }),
         ...(request.tag === undefined ? {} : { tag: request.tag }),
+        findImage: (reference, bounded) => this.#findImage(name, reference, brought, bounded),
         log: (line) => {
           log.add(line);
         },
         signal,
       }),
     );
+    const result = await build.finally(() => this.#discard(brought));
     const { image, template, base, command, requires, manifest, files, bytes } = result;
     return {
       ...started,
@@ -174,6 +178,32 @@ export class Builds {
       bytes,
       endedAt: clock.now(),
     };
+  }
+
+  /** The image that a Dockerfile names: one of the platform's registry, or of another one, brought into the app's repository. */
+  async #findImage(
+    name: string,
+    reference: string,
+    brought: ImageRef[],
+    options: ReadOptions,
+  ): Promise<ImageRef> {
+    if (splitRegistryHost(reference).host === null) return this.#context.images.find(reference, options);
+    return withImage(this.#context, reference, options, async ({ bring }) => {
+      const image = await bring(appRepository(name));
+      brought.push(image);
+      return image;
+    });
+  }
+
+  /** What was brought for a build has no other use, unless a release is of it. */
+  async #discard(brought: readonly ImageRef[]): Promise<void> {
+    const { store, logger } = this.#context;
+    if (brought.length === 0) return;
+    try {
+      await store.commit(discardWrites(brought));
+    } catch (error) {
+      logger.warn("images that a build has used stay in the registry", { error: messageOf(error) });
+    }
   }
 
   async #succeed(build: Build, log: BuildLog, input: object, options: WriteOptions): Promise<BuildView> {

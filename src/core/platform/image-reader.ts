@@ -86,6 +86,16 @@ export async function describeManifest(
   };
 }
 
+/** All that an image's configuration says. Errors as {@link readImage}'s. */
+export async function readImageJson(
+  registry: Registry,
+  image: ImageRef,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  const { config } = await readImage(registry, image, options);
+  return parseObject(await readSmallBlob(registry, image, config, options), image, "configuration");
+}
+
 async function readSmallBlob(
   registry: Registry,
   image: ImageRef,

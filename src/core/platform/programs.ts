@@ -85,7 +85,8 @@ export async function assertBase(
   options: ReadOptions,
 ): Promise<void> {
   const [program = ""] = command;
-  if (buildId === null || program.startsWith("./") || program.startsWith(`/${appFolder}/`)) return;
+  if (buildId === null || isByDockerfile(context, template)) return;
+  if (program.startsWith("./") || program.startsWith(`/${appFolder}/`)) return;
   const build = await context.store.get("build", buildId, withSignal(options));
   if (build === null || build.value.base != null || !(await areNodesContainers(context, options))) return;
   const base = context.builder.templates.find(({ name }) => name === template)?.base ?? "NAME";
@@ -97,6 +98,11 @@ export async function assertBase(
       details: { programs: [program] },
     },
   );
+}
+
+/** Whether the template's images are what their Dockerfiles make of them. */
+export function isByDockerfile({ builder }: PlatformContext, template: string): boolean {
+  return builder.templates.some(({ name, build }) => name === template && build === "dockerfile");
 }
 
 async function areNodesContainers(context: PlatformContext, options: ReadOptions): Promise<boolean> {

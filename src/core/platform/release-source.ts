@@ -3,6 +3,7 @@ import type { Build, Release } from "../model/records.js";
 import { withSignal } from "./app-records.js";
 import type { PlatformContext, ReadOptions } from "./context.js";
 import { imageSource } from "./image-source.js";
+import { areNodesPlain, isByDockerfile } from "./programs.js";
 import type { ReleaseRequest } from "./requests.js";
 import { quoted } from "./text.js";
 
@@ -49,12 +50,29 @@ async function finishedBuild(
     });
   }
   const { template, command, requires, manifest, image } = build;
-  if (build.state === "succeeded" && image !== null)
-    return { image, buildId, note: "push", template, command, requires, manifest };
+  if (build.state === "succeeded" && image !== null) {
+    const built = { image, buildId, note: "push", template, command, requires, manifest };
+    return isByDockerfile(context, template) ? fittedToNodes(context, name, built, options) : built;
+  }
   const why = build.state === "running" ? "has not ended yet" : `failed: ${build.error ?? "no reason given"}`;
   throw new DinpError("DINP_INVALID", `The build ${quoted(buildId)} ${why}.`, {
     details: { field: "buildId" },
   });
+}
+
+/** On nodes that run plain processes an image by Dockerfile is what any other image is: its `/app`, variables and working folder. */
+async function fittedToNodes(
+  context: PlatformContext,
+  name: string,
+  built: ReleaseSource,
+  options: ReadOptions,
+): Promise<ReleaseSource> {
+  if (!(await areNodesPlain(context, options))) return built;
+  const { repository, digest } = built.image;
+  const reference = `${repository}@${digest}`;
+  const { command, requires, manifest } = await imageSource(context, name, reference, built.command, options);
+  const env = { ...manifest?.env, ...built.manifest?.env };
+  return { ...built, command, requires, manifest: { ...built.manifest, env } };
 }
 
 /** True for text that can be a record's key. */

@@ -10,6 +10,8 @@ export interface ArchiveEntry {
   readonly size: number;
   /** Of a symlink or hardlink, as the archive writes it. */
   readonly linkTarget: string | null;
+  /** Who owns it, where it is written: `0:0` unless said. Not read. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   /** Must be read (or left) before the next entry is asked for. */
   readonly content: ByteStream;
 }
@@ -36,6 +38,6 @@ export interface ArchiveReader {
 
 /** Reads archives, and writes tars. */
 export interface Archive extends ArchiveReader {
-  /** A POSIX tar (PAX where needed) of the entries in their order; times and owners are 0. Deterministic. */
+  /** A POSIX tar (PAX where needed) of the entries in their order; times are 0. Deterministic. */
   write(entries: AsyncIterable<ArchiveEntry>, options?: { readonly signal?: AbortSignal }): ByteStream;
 }

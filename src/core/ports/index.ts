@@ -2,6 +2,7 @@ export * from "./archive.js";
 export * from "./compressor.js";
 export * from "./control-link.js";
 export * from "./forwarder.js";
+export * from "./image-workshop.js";
 export * from "./prober.js";
 export * from "./registry.js";
 export * from "./registry-connector.js";

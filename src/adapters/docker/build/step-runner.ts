@@ -1,25 +1,16 @@
 import type { Duplex } from "node:stream";
-import {
-  DinpError,
-  isDinpError,
-  messageOf,
-  type BuildStep,
-  type ByteStream,
-  type StepRunner,
-} from "@dinp/core";
-import { Engine, unavailable } from "../engine.js";
+import { DinpError, isDinpError, type BuildStep, type ByteStream, type StepRunner } from "@dinp/core";
+import type { Engine } from "../engine.js";
 import { EngineRefusal } from "../engine-refusal.js";
 import { readFrames } from "../frames.js";
-import { ImageStore } from "../image-store.js";
-import { flagAt, listAt, numberAt, textAt } from "../json.js";
-import { labels, Names } from "../names.js";
-import { Remover } from "../remover.js";
+import type { ImageStore } from "../image-store.js";
+import { flagAt, numberAt, textAt } from "../json.js";
+import { Names } from "../names.js";
 import { Gate } from "../../runtime/gate.js";
+import { BuildEngine } from "./build-engine.js";
 import { stepBody, stepKind } from "./step-body.js";
 import { StepLog } from "./step-log.js";
 import { defaultStepLimits, type DockerStepLimits, type DockerStepRunnerOptions } from "./step-options.js";
-
-const ENGINE_TIMEOUT_MS = 60_000;
 
 /** A {@link StepRunner} that has an engine. */
 export interface DockerStepRunner extends StepRunner {
@@ -27,12 +18,6 @@ export interface DockerStepRunner extends StepRunner {
   open(options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Ends all steps and removes what is the runner's on the engine. Idempotent. */
   close(): Promise<void>;
-}
-
-interface Opened {
-  readonly engine: Engine;
-  readonly images: ImageStore;
-  readonly remover: Remover;
 }
 
 /** Runs each step in a container of its own: see {@link StepRunner}. */
@@ -43,35 +28,27 @@ export function createDockerStepRunner(options: DockerStepRunnerOptions): Docker
 class ContainerStepRunner implements DockerStepRunner {
   readonly #options: DockerStepRunnerOptions;
   readonly #limits: DockerStepLimits;
-  readonly #names: Names;
+  readonly #engine: BuildEngine;
   readonly #gate: Gate;
-  readonly #closing = new AbortController();
-  #opened: Promise<Opened> | null = null;
 
   constructor(options: DockerStepRunnerOptions) {
     this.#options = options;
     this.#limits = { ...defaultStepLimits, ...options.limits };
     // What a runtime of the cluster has and removes is another's.
-    this.#names = new Names(`${options.clusterId}-build`);
+    this.#engine = new BuildEngine(new Names(`${options.clusterId}-build`), {
+      ...options,
+      kind: stepKind,
+      timeMs: this.#limits.timeMs,
+    });
     this.#gate = new Gate(this.#limits.stepsMax);
   }
 
   async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#open(options.signal);
+    await this.#engine.open(options.signal);
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#gate.idle();
-    const opened = await this.#opened?.catch(() => null);
-    if (opened === null || opened === undefined) return;
-    try {
-      await sweep(opened, this.#names);
-    } catch {
-      // The next start removes it.
-    }
-    await opened.images.close();
-    opened.engine.close();
+    await this.#engine.close(() => this.#gate.idle());
   }
 
   run(step: BuildStep, options: Parameters<StepRunner["run"]>[1]): ByteStream {
@@ -86,7 +63,7 @@ class ContainerStepRunner implements DockerStepRunner {
     const timer = setTimeout(() => {
       late.abort();
     }, this.#limits.timeMs);
-    const signals = [late.signal, this.#closing.signal, ...(signal === undefined ? [] : [signal])];
+    const signals = [late.signal, this.#engine.closing, ...(signal === undefined ? [] : [signal])];
     const ends = AbortSignal.any(signals);
     const leave = await this.#enter();
     const stepLog = new StepLog(log);
@@ -94,7 +71,7 @@ class ContainerStepRunner implements DockerStepRunner {
       yield* this.#contained(step, stepLog, ends);
     } catch (error) {
       if (late.signal.aborted) throw this.#tooLong();
-      if (this.#closing.signal.aborted) throw new DinpError("DINP_CLOSED", "The platform is being ended.");
+      if (this.#engine.closing.aborted) throw new DinpError("DINP_CLOSED", "The platform is being ended.");
       if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "The step was aborted.");
       throw error instanceof EngineRefusal ? startError(step, error) : error;
     } finally {
@@ -125,10 +102,10 @@ class ContainerStepRunner implements DockerStepRunner {
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     signal.throwIfAborted();
-    const { engine, images, remover } = await this.#open(signal);
+    const { engine, images, remover } = await this.#engine.open(signal);
     const image = await this.#bring(images, step, signal);
     const { network = "none" } = this.#options;
-    const body = stepBody(step, image, this.#names.clusterId, { network, limits: this.#limits });
+    const body = stepBody(step, image, this.#engine.names.clusterId, { network, limits: this.#limits });
     // An engine goes on with what its caller has left: this one waits for the id, to remove what it stands for.
     const id = textAt(await engine.ask("POST", "/containers/create", { body }), "Id");
     try {
@@ -229,60 +206,12 @@ class ContainerStepRunner implements DockerStepRunner {
     );
   }
 
-  async #open(signal: AbortSignal | undefined): Promise<Opened> {
-    if (this.#closing.signal.aborted) throw new DinpError("DINP_CLOSED", "The platform is being ended.");
-    this.#opened ??= this.#connect(signal);
-    try {
-      return await this.#opened;
-    } catch (error) {
-      // The next step tries anew.
-      this.#opened = null;
-      throw error;
-    }
-  }
-
-  async #connect(signal: AbortSignal | undefined): Promise<Opened> {
-    const { engine: address, engineTimeoutMs = ENGINE_TIMEOUT_MS, images } = this.#options;
-    const place = address ?? { socketPath: "/var/run/docker.sock" };
-    const engine = await Engine.open(place, engineTimeoutMs, signal).catch((error: unknown) => {
-      throw isDinpError(error) ? error : unavailable(messageOf(error), error);
-    });
-    try {
-      const processor = textAt(await engine.ask("GET", "/info", { signal }), "Architecture");
-      const opened = {
-        engine,
-        remover: new Remover(engine),
-        images: new ImageStore({
-          engine,
-          names: this.#names,
-          images,
-          architecture: processor === "aarch64" ? "arm64" : "amd64",
-          timeoutMs: this.#limits.timeMs,
-        }),
-      };
-      await sweep(opened, this.#names);
-      return opened;
-    } catch (error) {
-      engine.close();
-      throw error;
-    }
-  }
-
   #tooLong(): DinpError {
     const seconds = String(this.#limits.timeMs / 1000);
     return new DinpError("DINP_TIMEOUT", `The build's step took longer than ${seconds} s.`, {
       hint: "Push what it would make, made elsewhere.",
     });
   }
-}
-
-/** Removes all steps' containers, and the runner's names of images: those that something else uses stay. */
-async function sweep({ engine, images, remover }: Opened, names: Names): Promise<void> {
-  const label = [`${labels.cluster}=${names.clusterId}`, `${labels.kind}=${stepKind}`];
-  const query = { all: "true", filters: JSON.stringify({ label }) };
-  for (const found of listAt(await engine.ask("GET", "/containers/json", { query })))
-    await remover.remove(textAt(found, "Id"));
-  await images.prune([]);
 }
 
 /** Sends the input no faster than it is taken. A step that ends before it has read all is no failure; the input's own is. */
