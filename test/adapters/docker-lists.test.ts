@@ -3,14 +3,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { ImageRef, InstanceSpec } from "@dinp/core";
 import { Containers } from "../../src/adapters/docker/containers.js";
 import { Engine } from "../../src/adapters/docker/engine.js";
 import { Names } from "../../src/adapters/docker/names.js";
 import { programs } from "../../src/core/testing/runtime-programs.js";
 import { describeWithServices } from "../support/services.js";
+import type { EngineContainer } from "./docker-support/engine-client.js";
 import { answerOf, DockerHarness, DockerStage } from "./docker-support/harness.js";
 
 const names = new Names("crowd");
+/** As many as one engine is asked to list; it sends about 500 bytes for each. */
+const CROWD = 100_000;
+const OWN = 60_000;
+/** Containers beside the platform's own on a real engine. */
+const COPIES = 200;
+const COPIED_AT_ONCE = 8;
 
 /** A container as an engine lists it, of usual length. */
 function listed(id: number, instance: string, name: string): object {
@@ -21,7 +29,7 @@ function listed(id: number, instance: string, name: string): object {
     State: "running",
     Status: "Up 3 minutes",
     Labels: { "io.dinp.cluster": "crowd", "io.dinp.kind": "instance", "io.dinp.instance": instance },
-    Mounts: [{ Type: "volume", Name: "tools".padEnd(300, "x"), Destination: "/.dinp" }],
+    Mounts: [{ Type: "volume", Name: "tools".padEnd(60, "x"), Destination: "/.dinp" }],
   };
 }
 
@@ -45,21 +53,23 @@ async function containersOf(list: string): Promise<Containers> {
   return new Containers({ engine, names, host: "127.0.0.1", sleep: () => Promise.resolve() });
 }
 
+// Fault 69: 100,000 containers; duplicate ids.
 describe("very long lists of containers", () => {
   it(
     "are read whole, each instance once, whatever calls itself by its name",
     { timeout: 60_000 },
     async () => {
-      const own = Array.from({ length: 40_000 }, (_, n) =>
+      const own = Array.from({ length: OWN }, (_, n) =>
         listed(n, `i-${String(n)}`, `dinp-crowd-i-${String(n)}`),
       );
-      const doubled = Array.from({ length: 20_000 }, (_, n) =>
-        listed(100_000 + n, `i-${String(n)}`, `copy-${String(n)}`),
+      const doubled = Array.from({ length: CROWD - OWN }, (_, n) =>
+        listed(CROWD + n, `i-${String(n)}`, `copy-${String(n)}`),
       );
-      const containers = await containersOf(JSON.stringify([...own, ...doubled]));
+      const containers = await containersOf(JSON.stringify([...doubled, ...own]));
       const found = await containers.all();
-      expect(found).toHaveLength(40_000);
-      expect(new Set(found.map(({ id }) => Number(id) < 100_000))).toEqual(new Set([true]));
+      expect(found).toHaveLength(OWN);
+      expect(new Set(found.map(({ instanceId }) => instanceId)).size).toBe(OWN);
+      expect(found.every(({ id }) => Number(id) < CROWD)).toBe(true);
     },
   );
 
@@ -67,7 +77,7 @@ describe("very long lists of containers", () => {
     "that are longer than what is read are told as unknown, and never as short",
     { timeout: 60_000 },
     async () => {
-      const many = Array.from({ length: 150_000 }, (_, n) =>
+      const many = Array.from({ length: 2 * CROWD }, (_, n) =>
         listed(n, `i-${String(n)}`, `dinp-crowd-i-${String(n)}`),
       );
       const containers = await containersOf(JSON.stringify(many));
@@ -76,7 +86,7 @@ describe("very long lists of containers", () => {
   );
 });
 
-describeWithServices(["docker"], "containers that are labelled like the platform's", (places) => {
+describeWithServices(["docker"], "containers that others have a hand in", (places) => {
   let stage: DockerStage;
   let harness: DockerHarness;
 
@@ -90,43 +100,108 @@ describeWithServices(["docker"], "containers that are labelled like the platform
     await stage.dispose();
   }, 60_000);
 
-  it("are neither listed nor stopped nor removed", { timeout: 60_000 }, async () => {
-    const { client } = stage;
-    const image = await harness.image(programs);
-    const spec = await harness.spec(image);
+  const nameOf = ({ repository, digest }: ImageRef): string =>
+    `dinp-${harness.clusterId}/${repository}:${digest.slice(7)}`;
+
+  const own = async (): Promise<EngineContainer> => {
+    const found = await stage.client.containers(`io.dinp.cluster=${harness.clusterId}`);
+    const [first] = found;
+    if (first === undefined || found.length > 1) throw new Error(`${String(found.length)} containers`);
+    return first;
+  };
+
+  async function begin(): Promise<InstanceSpec> {
+    const spec = await harness.spec(await harness.image(programs));
     await harness.runtime.start(spec);
-    const [own] = await client.containers(`io.dinp.instance=${spec.instanceId}`);
-    const copies: string[] = [];
-    const label = { ...own?.Labels };
-    const others = [
-      label,
-      { ...label, "io.dinp.instance": "i-other" },
-      { ...label, "io.dinp.cluster": "other" },
-    ];
-    for (const [position, Labels] of others.entries()) {
-      const body = {
-        Image: `dinp-${harness.clusterId}/${image.repository}:${image.digest.slice(7)}`,
-        Cmd: ["sleep"],
-        Labels,
+    await answerOf(spec.port);
+    return spec;
+  }
+
+  async function end({ instanceId }: InstanceSpec): Promise<void> {
+    await harness.runtime.stop(instanceId, { graceMs: 0 });
+    await harness.runtime.remove(instanceId);
+    expect(await harness.runtime.list()).toEqual([]);
+  }
+
+  // Fault 70: foreign containers labelled like ours.
+  it(
+    "only look like the platform's: they are neither listed nor stopped nor removed, however many",
+    { timeout: 120_000 },
+    async () => {
+      const { client } = stage;
+      const spec = await begin();
+      const label = (await own()).Labels;
+      const others = [
+        label,
+        { ...label, "io.dinp.instance": "i-other" },
+        { ...label, "io.dinp.cluster": "other" },
+      ];
+      const copies: string[] = [];
+      const copy = async (position: number): Promise<void> => {
+        const Labels = others[position % others.length];
+        const name = `copy-${String(position)}-${harness.clusterId}`;
+        const body = { Image: nameOf(spec.image), Cmd: ["sleep"], Labels };
+        const made = (await client.ask("POST", `/containers/create?name=${name}`, body)) as { Id: string };
+        copies.push(made.Id);
       };
-      const name = `copy-${String(position)}-${harness.clusterId}`;
-      const made = (await client.ask("POST", `/containers/create?name=${name}`, body)) as {
-        readonly Id: string;
-      };
-      copies.push(made.Id);
+      try {
+        await many(COPIES, copy);
+        expect((await harness.runtime.list()).map(({ instanceId }) => instanceId)).toEqual([spec.instanceId]);
+        await answerOf(spec.port);
+        await harness.runtime.stop("i-other", { graceMs: 0 });
+        await harness.runtime.remove("i-other");
+        await end(spec);
+        for (const id of copies)
+          expect(await client.ask("GET", `/containers/${id}/json`)).toMatchObject({ Id: id });
+      } finally {
+        await many(copies.length, async (position) => {
+          await client.ask("DELETE", `/containers/${copies[position] ?? ""}?force=true`);
+        });
+      }
+    },
+  );
+
+  // Fault 71: a port that changed after a restart.
+  it("keep their ports when somebody restarts them", { timeout: 60_000 }, async () => {
+    const spec = await begin();
+    const before = await harness.runtime.list();
+    const { Id } = await own();
+    for (const how of ["restart?t=0", "stop?t=0", "start"]) {
+      await stage.client.ask("POST", `/containers/${Id}/${how}`);
+      expect(await harness.runtime.list()).toMatchObject([{ port: spec.port, host: "127.0.0.1" }]);
     }
-    try {
-      expect((await harness.runtime.list()).map(({ instanceId }) => instanceId)).toEqual([spec.instanceId]);
-      await answerOf(spec.port);
-      await harness.runtime.stop("i-other", { graceMs: 0 });
-      await harness.runtime.remove("i-other");
-      await harness.runtime.stop(spec.instanceId, { graceMs: 0 });
-      await harness.runtime.remove(spec.instanceId);
-      expect(await harness.runtime.list()).toEqual([]);
-      for (const id of copies)
-        expect(await client.ask("GET", `/containers/${id}/json`)).toMatchObject({ Id: id });
-    } finally {
-      for (const id of copies) await client.ask("DELETE", `/containers/${id}?force=true`);
-    }
+    const said = JSON.parse(await answerOf(spec.port)) as { readonly env: Readonly<Record<string, string>> };
+    expect(said.env).toMatchObject({ DINP_INSTANCE_ID: spec.instanceId });
+    expect(await harness.runtime.list()).toEqual(before);
+    await end(spec);
+  });
+
+  // Fault 72: a tag that moved, so that the engine shows the image as a digest.
+  it("stay as they are when the name of their image moves to another one", { timeout: 60_000 }, async () => {
+    const spec = await begin();
+    const before = await harness.runtime.list();
+    const { Id } = await own();
+    const other = await harness.image(programs);
+    const [repo = "", tag = ""] = nameOf(spec.image).split(":");
+    await stage.client.ask(
+      "POST",
+      `/images/${encodeURIComponent(nameOf(other))}/tag?repo=${repo}&tag=${tag}`,
+    );
+    expect((await own()).Image).toMatch(/^sha256:/);
+    expect(await harness.runtime.list()).toEqual(before);
+    expect(await harness.runtime.start(spec)).toEqual(before[0]);
+    expect((await own()).Id).toBe(Id);
+    await harness.runtime.pruneImages([]);
+    await answerOf(spec.port);
+    await end(spec);
   });
 });
+
+/** Steps 0 to `count - 1`, some at the same time. */
+async function many(count: number, step: (position: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < count) await step(next++);
+  };
+  await Promise.all(Array.from({ length: COPIED_AT_ONCE }, work));
+}

@@ -2,8 +2,9 @@ import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EngineProcess } from "../adapters/docker-support/engine-process.js";
+import { OwnNetwork } from "../adapters/docker-support/own-network.js";
 import { describeWithServices } from "../support/services.js";
 import { eventually, SteadyLoad, temporaryFolder, TestPlatform, type Answer } from "./harness.js";
 
@@ -11,6 +12,8 @@ const execute = promisify(execFile);
 const OUTAGE_MS = 60_000;
 const APPS = ["blog", "mail", "shop"] as const;
 const INSTANCES = 2;
+/** Of each app. */
+const REQUESTS_PER_SECOND = 16;
 /** What the router says while an app's instances cannot be reached: they are gone, or their ports with the engine. */
 const HONEST = /status 50[23] (?:endpoint_failed|no_ready_instance)/;
 
@@ -34,52 +37,90 @@ interface InstanceItem {
   readonly ready: boolean;
 }
 
+interface Variant {
+  readonly liveRestore: boolean;
+  /** Who leads connections to containers: the engine's helper, which ends with it, or the kernel. */
+  readonly lead: "helper" | "kernel";
+  /** What ends the engine, one outage after the other. */
+  readonly signals: readonly ("SIGTERM" | "SIGKILL")[];
+}
+
+/** Neither the signal nor who leads may make a difference to what runs, only to what is reached meanwhile. */
+const variants: readonly Variant[] = [
+  { liveRestore: true, lead: "kernel", signals: ["SIGTERM", "SIGKILL"] },
+  { liveRestore: false, lead: "helper", signals: ["SIGTERM", "SIGKILL"] },
+  { liveRestore: true, lead: "helper", signals: ["SIGTERM"] },
+];
+
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+/** Scenes are set up one after the other: each takes all of a small machine. */
+function inTurn<T>(step: () => Promise<T>): Promise<T> {
+  const turn = lastTurn.then(step);
+  lastTurn = turn.catch(() => undefined);
+  return turn;
+}
+
 /** A platform on an engine of its own, with apps that are asked all the time. */
 class Scene {
   readonly engine: EngineProcess;
   readonly platform: TestPlatform;
-  readonly #folder: Awaited<ReturnType<typeof temporaryFolder>>;
   readonly #client: string;
+  readonly #undo: readonly (() => Promise<void>)[];
   readonly #loads = new Map<string, SteadyLoad>();
   /** Answers that another app gave. */
   readonly misrouted: string[] = [];
+  /** Who answered. */
+  readonly answered = new Set<string>();
 
   private constructor(
     engine: EngineProcess,
     platform: TestPlatform,
-    folder: Awaited<ReturnType<typeof temporaryFolder>>,
     client: string,
+    undo: readonly (() => Promise<void>)[],
   ) {
     this.engine = engine;
     this.platform = platform;
-    this.#folder = folder;
     this.#client = client;
+    this.#undo = undo;
   }
 
-  static async set(client: string, options: { readonly liveRestore: boolean }): Promise<Scene> {
-    const folder = await temporaryFolder();
-    const engine = await EngineProcess.start();
-    await engine.setLiveRestore(options.liveRestore);
-    await engine.terminate();
-    await engine.restart();
-    const platform = await TestPlatform.in(folder.path);
-    const scene = new Scene(engine, platform, folder, client);
-    await platform.start(["--runtime", "docker", "--docker-host", `unix://${engine.socket}`]);
-    const source = join(folder.path, "source");
-    await mkdir(source);
-    await writeFile(join(source, "server.js"), server);
-    const instances = ["--instances", String(INSTANCES), "--memory", "64M"];
-    for (const app of APPS) await platform.ok("push", source, "--app", app, ...instances);
-    return scene;
+  static async set(client: string, { liveRestore, lead }: Variant): Promise<Scene> {
+    const undo: (() => Promise<void>)[] = [];
+    try {
+      const folder = await temporaryFolder();
+      undo.push(() => folder.remove());
+      // Where the kernel is to forward, there must be no other engine's rules.
+      const network = lead === "kernel" ? await OwnNetwork.make() : undefined;
+      if (network !== undefined) undo.push(() => network.remove());
+      const engine = await EngineProcess.start(network);
+      undo.push(() => engine.dispose());
+      await engine.configure({ "live-restore": liveRestore, "userland-proxy": lead === "helper" });
+      await engine.terminate();
+      await engine.restart();
+      const platform = await TestPlatform.in(folder.path, network);
+      undo.push(() => platform.dispose());
+      await platform.start(["--runtime", "docker", "--docker-host", `unix://${engine.socket}`]);
+      const source = join(folder.path, "source");
+      await mkdir(source);
+      await writeFile(join(source, "server.js"), server);
+      const instances = ["--instances", String(INSTANCES), "--memory", "64M"];
+      for (const app of APPS) await platform.ok("push", source, "--app", app, ...instances);
+      return new Scene(engine, platform, client, undo);
+    } catch (error) {
+      await undoAll(undo);
+      throw error;
+    }
   }
 
   beginLoad(): void {
-    for (const app of APPS) this.#loads.set(app, new SteadyLoad(10, () => this.#ask(app)));
+    for (const app of APPS) this.#loads.set(app, new SteadyLoad(REQUESTS_PER_SECOND, () => this.#ask(app)));
   }
 
   /** Ends it; gives what failed, and how much was sent. */
   async endLoad(): Promise<{ readonly sent: number; readonly failures: readonly string[] }> {
     const loads = [...this.#loads.values()];
+    this.#loads.clear();
     await Promise.all(loads.map((load) => load.stop()));
     return {
       sent: loads.reduce((sum, { sent }) => sum + sent, 0),
@@ -90,7 +131,8 @@ class Scene {
   async #ask(app: string): Promise<Answer> {
     const answer = await this.platform.get(`${app}.apps.localhost`);
     if (answer.status === 200) {
-      const said = JSON.parse(answer.body) as { readonly app: string };
+      const said = JSON.parse(answer.body) as { readonly app: string; readonly instance: string };
+      this.answered.add(said.instance);
       if (said.app !== app) this.misrouted.push(`${app} was answered by ${answer.body}`);
     }
     return answer;
@@ -138,50 +180,64 @@ class Scene {
 
   async dispose(): Promise<void> {
     await this.endLoad();
-    await this.platform.dispose();
-    await this.engine.dispose();
-    await this.#folder.remove();
+    await undoAll(this.#undo);
   }
+}
+
+/** Last first. */
+async function undoAll(undo: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const one of [...undo].reverse()) await one();
+}
+
+/** The engine is away and comes back, while all apps are asked. */
+async function outage(scene: Scene, variant: Variant, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  const { engine, platform } = scene;
+  const before = await scene.running();
+  expect(before).toHaveLength(APPS.length * INSTANCES);
+  scene.beginLoad();
+  if (signal === "SIGTERM") await engine.terminate();
+  else await engine.kill();
+  await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
+  // The platform is there all the time.
+  expect((await platform.ok("apps")).stdout).toContain("shop");
+  await engine.restart();
+  await eventually("all are ready", async () => (await scene.ready()).length === before.length, 60_000);
+  await eventually("nothing is left over", async () => (await scene.count()) === before.length, 60_000);
+  const during = await scene.endLoad();
+  expect(during.sent).toBeGreaterThan((OUTAGE_MS / 1_000) * APPS.length * (REQUESTS_PER_SECOND / 2));
+  const isReached = variant.liveRestore && variant.lead === "kernel";
+  expect(during.failures.filter((failure) => isReached || !HONEST.test(failure))).toEqual([]);
+  if (!isReached) expect(during.failures).not.toEqual([]);
+
+  const after = await scene.running();
+  const known = new Set(before.map(({ instance }) => instance));
+  if (variant.liveRestore) expect(after).toEqual(before);
+  else expect(after.filter(({ instance }) => known.has(instance))).toEqual([]);
+  expect(new Set(after.map(({ port }) => port)).size).toBe(before.length);
+  for (const app of new Set(before.map((each) => each.app)))
+    expect(after.filter((each) => each.app === app)).toHaveLength(INSTANCES);
+
+  scene.answered.clear();
+  scene.beginLoad();
+  await eventually("all answer", () => scene.answered.size >= before.length);
+  expect((await scene.endLoad()).failures).toEqual([]);
+  expect(scene.answered).toEqual(new Set(after.map(({ instance }) => instance)));
+  expect(scene.misrouted).toEqual([]);
 }
 
 describeWithServices(["docker"], "an engine that is away for a minute", (places) => {
   describe.concurrent("under requests through the router", () => {
-    test.for([true, false])(
-      "live-restore %s",
-      { timeout: 300_000 },
-      async (liveRestore, { onTestFinished, expect }) => {
-        const scene = await Scene.set(places.DINP_TEST_DOCKER_CLIENT, { liveRestore });
+    test.for(variants)(
+      "live-restore $liveRestore, connections led by its $lead",
+      { timeout: 600_000 },
+      async (variant, { onTestFinished }) => {
+        const scene = await inTurn(() => Scene.set(places.DINP_TEST_DOCKER_CLIENT, variant));
         onTestFinished(() => scene.dispose(), 120_000);
-        const { engine, platform } = scene;
-        const before = await scene.running();
-        expect(before).toHaveLength(APPS.length * INSTANCES);
-        scene.beginLoad();
-
-        await engine.terminate();
-        await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
-        // The platform is there all the time.
-        expect((await platform.ok("apps")).stdout).toContain("shop");
-        await engine.restart();
-        await eventually("all are ready", async () => (await scene.ready()).length === before.length, 60_000);
-        await eventually("nothing is left over", async () => (await scene.count()) === before.length, 60_000);
-        const during = await scene.endLoad();
-        expect(during.sent).toBeGreaterThan(500);
-        expect(during.failures.filter((failure) => !HONEST.test(failure))).toEqual([]);
-
-        scene.beginLoad();
-        const after = await scene.running();
-        const known = new Set(before.map(({ instance }) => instance));
-        if (liveRestore) expect(after).toEqual(before);
-        else expect(after.filter(({ instance }) => known.has(instance))).toEqual([]);
-        expect(new Set(after.map(({ port }) => port)).size).toBe(before.length);
-        for (const app of new Set(before.map((each) => each.app)))
-          expect(after.filter((each) => each.app === app)).toHaveLength(INSTANCES);
-        // The engine is used again.
-        await platform.ok("scale", "shop", "3");
-        await eventually(
-          "the third is ready",
-          async () => (await scene.ready()).length === before.length + 1,
-        );
+        for (const signal of variant.signals) await outage(scene, variant, signal);
+        // The engine is used as before.
+        await scene.platform.ok("scale", "shop", String(INSTANCES + 1));
+        const ready = APPS.length * INSTANCES + 1;
+        await eventually("one more is ready", async () => (await scene.ready()).length === ready);
       },
     );
   });

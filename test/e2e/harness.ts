@@ -94,6 +94,14 @@ export async function eventually<T>(
   }
 }
 
+/** Where a platform's programs are: what their commands begin with, and where tests reach them. */
+interface Network {
+  readonly entry: readonly string[];
+  readonly address: string;
+}
+
+const LOOPBACK: Network = { entry: [], address: "127.0.0.1" };
+
 /** A platform in a process of its own, with folders, ports and credentials of its own. */
 export class TestPlatform {
   readonly folder: string;
@@ -101,15 +109,17 @@ export class TestPlatform {
   readonly routerUrl: string;
   readonly env: NodeJS.ProcessEnv;
   readonly #args: readonly string[];
+  readonly #entry: readonly string[];
   #child: ChildProcess | null = null;
   #output = "";
 
-  private constructor(folder: string, apiPort: number, routerPort: number) {
+  private constructor(folder: string, apiPort: number, routerPort: number, network: Network) {
     this.folder = folder;
+    this.#entry = network.entry;
+    const router = `${network.address}:${String(routerPort)}`;
     this.apiUrl = `http://127.0.0.1:${String(apiPort)}`;
-    this.routerUrl = `http://127.0.0.1:${String(routerPort)}`;
+    this.routerUrl = `http://${router}`;
     this.env = { ...process.env, XDG_CONFIG_HOME: join(folder, "config"), NO_COLOR: "1" };
-    const router = `127.0.0.1:${String(routerPort)}`;
     this.#args = [
       "--api",
       `127.0.0.1:${String(apiPort)}`,
@@ -120,8 +130,14 @@ export class TestPlatform {
     ];
   }
 
-  static async in(folder: string): Promise<TestPlatform> {
-    return new TestPlatform(folder, await freePort(), await freePort());
+  static async in(folder: string, network: Network = LOOPBACK): Promise<TestPlatform> {
+    return new TestPlatform(folder, await freePort(), await freePort(), network);
+  }
+
+  #command(...args: readonly string[]): readonly [string, ...string[]] {
+    const program = [process.execPath, dinpProgram, ...args] as const;
+    const [first, ...more] = this.#entry;
+    return first === undefined ? program : [first, ...more, ...program];
   }
 
   /** What `dinp up` has printed since it was last started. */
@@ -138,7 +154,8 @@ export class TestPlatform {
   /** Starts `dinp up` and waits until it says that it is up. */
   async start(more: readonly string[] = []): Promise<void> {
     this.#output = "";
-    const child = spawn(process.execPath, [dinpProgram, "up", ...this.#args, ...more], {
+    const [command, ...args] = this.#command("up", ...this.#args, ...more);
+    const child = spawn(command, args, {
       env: this.env,
       cwd: this.folder,
       stdio: ["ignore", "pipe", "pipe"],
@@ -162,8 +179,8 @@ export class TestPlatform {
 
   /** Runs a `dinp up` that is to end by itself. */
   up(more: readonly string[]): Promise<CommandResult> {
-    const args = [dinpProgram, "up", ...this.#args, ...more];
-    return runProgram(process.execPath, args, { env: this.env, cwd: this.folder, timeoutMs: 60_000 });
+    const [command, ...args] = this.#command("up", ...this.#args, ...more);
+    return runProgram(command, args, { env: this.env, cwd: this.folder, timeoutMs: 60_000 });
   }
 
   /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
@@ -181,16 +198,18 @@ export class TestPlatform {
   }
 
   /** Runs a `dinp` command as this platform's user. */
-  dinp(...args: string[]): Promise<CommandResult> {
-    return runProgram(process.execPath, [dinpProgram, ...args], {
+  dinp(...words: string[]): Promise<CommandResult> {
+    const [command, ...args] = this.#command(...words);
+    return runProgram(command, args, {
       env: { ...this.env, DINP_API: this.apiUrl },
     });
   }
 
   /** As {@link TestPlatform.dinp}, with a line on its standard input. */
-  dinpWith(line: string, ...args: string[]): Promise<CommandResult> {
+  dinpWith(line: string, ...words: string[]): Promise<CommandResult> {
     const env = { ...this.env, DINP_API: this.apiUrl };
-    return runProgram(process.execPath, [dinpProgram, ...args], { env, input: `${line}\n` });
+    const [command, ...args] = this.#command(...words);
+    return runProgram(command, args, { env, input: `${line}\n` });
   }
 
   /** As {@link TestPlatform.dinp}; throws with all that was printed unless it exits with 0. */

@@ -4,6 +4,8 @@ import { request } from "node:http";
 export interface EngineContainer {
   readonly Id: string;
   readonly Names: readonly string[];
+  /** The name that it was made of; a digest when that is another image's by now. */
+  readonly Image: string;
   readonly State: string;
   readonly Labels: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { dockerService } from "../../../scripts/lib/services/docker.mjs";
 import {
   isAlive,
@@ -11,24 +14,31 @@ import {
 import { eventually } from "../process-support/harness.js";
 import { freeze } from "../support/freeze.js";
 import { EngineClient } from "./engine-client.js";
+import type { OwnNetwork } from "./own-network.js";
 
+const execute = promisify(execFile);
 const NAME = "dockerd";
+const SERVICE = fileURLToPath(new URL("engine-service.mjs", import.meta.url));
 
 /** A Docker engine of a test's own, that can be killed, stopped and started again on its data. */
 export class EngineProcess {
   readonly folder: string;
   readonly client: EngineClient;
 
-  private constructor(folder: string, socket: string) {
+  readonly #network: OwnNetwork | undefined;
+
+  private constructor(folder: string, socket: string, network: OwnNetwork | undefined) {
     this.folder = folder;
     this.client = new EngineClient(socket);
+    this.#network = network;
   }
 
-  static async start(): Promise<EngineProcess> {
+  /** In a network of its own it has firewall rules; else it may be without, beside others. */
+  static async start(network?: OwnNetwork): Promise<EngineProcess> {
     const folder = await mkdtemp(join(tmpdir(), "dinp-engine-"));
-    await dockerService.start(folder);
+    await serve("start", folder, network);
     const { DINP_TEST_DOCKER_SOCKET: socket = "" } = dockerService.environment(folder);
-    return new EngineProcess(folder, socket);
+    return new EngineProcess(folder, socket, network);
   }
 
   get socket(): string {
@@ -36,10 +46,15 @@ export class EngineProcess {
   }
 
   /** Says what the next start is to do with containers that run. */
-  async setLiveRestore(isOn: boolean): Promise<void> {
+  setLiveRestore(isOn: boolean): Promise<void> {
+    return this.configure({ "live-restore": isOn });
+  }
+
+  /** Sets values of its configuration for the next start. */
+  async configure(values: Readonly<Record<string, unknown>>): Promise<void> {
     const path = join(this.folder, "engine.json");
     const config = JSON.parse(await readFile(path, "utf8")) as Readonly<Record<string, unknown>>;
-    await writeFile(path, JSON.stringify({ ...config, "live-restore": isOn }));
+    await writeFile(path, JSON.stringify({ ...config, ...values }));
   }
 
   /** SIGKILL; resolves when it has ended. Its containers go on. */
@@ -63,7 +78,9 @@ export class EngineProcess {
     };
     await rm(config.pidfile, { force: true });
     const command = ["/usr/sbin/dockerd", "--config-file", join(this.folder, "engine.json")] as const;
-    await startProcess(this.folder, NAME, [...command], async () => {
+    const [first, ...more] = this.#network?.entry ?? [];
+    const entered: [string, ...string[]] = first === undefined ? [...command] : [first, ...more, ...command];
+    await startProcess(this.folder, NAME, entered, async () => {
       await this.client.ask("GET", "/info");
       return true;
     });
@@ -78,11 +95,21 @@ export class EngineProcess {
   }
 
   async dispose(): Promise<void> {
-    await dockerService.stop(this.folder);
+    await serve("stop", this.folder, this.#network);
   }
 
   /** 0 when it does not run. */
   get pid(): number {
     return readProcess(this.folder, NAME)?.pid ?? 0;
   }
+}
+
+async function serve(
+  command: "start" | "stop",
+  folder: string,
+  network: OwnNetwork | undefined,
+): Promise<void> {
+  if (network === undefined) return dockerService[command](folder);
+  const [enter, ...more] = network.entry;
+  await execute(enter, [...more, process.execPath, SERVICE, command, folder]);
 }
