@@ -24,7 +24,7 @@ const rollout = "src/core/plan/rollout.ts";
 const planWrites = "src/core/loops/plan-writes.ts";
 const reconciler = "src/core/loops/reconciler.ts";
 const publisher = "src/core/loops/route-publisher.ts";
-const agentLink = "src/core/loops/agent-link.ts";
+const nodeSession = "src/core/loops/node-session.ts";
 const instance = "src/core/loops/agent-instance.ts";
 const follower = "src/core/loops/route-follower.ts";
 
@@ -59,7 +59,7 @@ export const sourceMutants = [
   {
     name: "every node is sent every placement",
     place: "loop",
-    file: agentLink,
+    file: nodeSession,
     find: "if (placement?.nodeId !== this.session.hello.nodeId) return null;",
     replace: "if (placement === undefined) return null;",
     invariants: [once],
@@ -67,7 +67,7 @@ export const sourceMutants = [
   {
     name: "an agent is told what to start before its earlier reports are seen",
     place: "loop",
-    file: agentLink,
+    file: nodeSession,
     find: "await this.#catchUp(signal);",
     replace: "",
     invariants: [once],

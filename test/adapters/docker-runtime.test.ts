@@ -361,6 +361,23 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
     expect(await answerOf(spec.port)).toContain(spec.instanceId);
   });
 
+  it("ends a command although the engine does not finish telling of its end", async () => {
+    const harness = await make({ engineTimeoutMs: 1_000 });
+    const spec = await harness.spec(await harness.image(files));
+    await harness.runtime.start(spec);
+    const abort = new AbortController();
+    const command = ["node", "-e", "console.log('here'); setInterval(() => {}, 1000)"];
+    const events = harness.runtime.exec(spec.instanceId, { command, signal: abort.signal });
+    const reader = events[Symbol.asyncIterator]();
+    await reader.next();
+    harness.proxy.leaveUnfinished(/^POST \S+\/exec\/\S+\/start /);
+    abort.abort();
+    const rest = async (): Promise<void> => {
+      while ((await reader.next()).done !== true);
+    };
+    await expect(rest()).rejects.toMatchObject({ code: "DINP_ABORTED" });
+  });
+
   it("tells of what happened while the engine was away", async () => {
     const harness = await make();
     const spec = await harness.spec(await harness.image(files));

@@ -21,11 +21,7 @@ export async function endCommands(engine: Engine, containerId: string, token: st
   for (let tries = 1; ; tries += 1) {
     try {
       const exec = await createExec(engine, containerId, ["k", token], false);
-      const stream = await engine.stream("POST", `/exec/${exec}/start`, {
-        body: { Detach: false, Tty: false },
-      });
-      stream.resume();
-      await new Promise((resolve) => stream.once("close", resolve));
+      await engine.finish("POST", `/exec/${exec}/start`, { body: { Detach: false, Tty: false } });
       const ended = await engine.ask("GET", `/exec/${exec}/json`);
       if (!flagAt(ended, "Running") && numberAt(ended, "ExitCode") === 0) return;
     } catch (error) {

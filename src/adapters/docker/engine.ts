@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { Readable, type Duplex } from "node:stream";
+import { finished } from "node:stream/promises";
 import { DinpError, messageOf } from "@dinp/core";
 import { closedError } from "../runtime/errors.js";
 import { EngineRefusal } from "./engine-refusal.js";
@@ -106,6 +107,13 @@ export class Engine {
       const bytes = await collect(await this.#send(method, this.#prefix + path, { ...request, signal }));
       const text = bytes.toString();
       return text.trim() === "" ? null : (JSON.parse(text) as unknown);
+    });
+  }
+
+  /** Waits for the end of an answer, whatever is in it. */
+  async finish(method: Method, path: string, request: EngineRequest = {}): Promise<void> {
+    await this.#bounded(request, async (signal) => {
+      await finished((await this.#send(method, this.#prefix + path, { ...request, signal })).resume());
     });
   }
 

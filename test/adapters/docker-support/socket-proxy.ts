@@ -10,6 +10,7 @@ export class SocketProxy {
     this.#accept(client);
   });
   #mode: "pass" | "refuse" | "hang" = "pass";
+  #unfinished: RegExp | null = null;
 
   private constructor(path: string, target: string) {
     this.path = path;
@@ -33,6 +34,11 @@ export class SocketProxy {
     if (mode === "refuse") for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** The answer to the next request whose first line is such does not go on after its head, and does not end. */
+  leaveUnfinished(request: RegExp): void {
+    this.#unfinished = request;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -48,8 +54,23 @@ export class SocketProxy {
     const server = connect({ path: this.#target, allowHalfOpen: true });
     server.on("error", () => {});
     client.pipe(server);
-    server.pipe(client);
+    let isHeld = false;
     client.on("close", () => server.destroy());
-    server.on("close", () => client.destroy());
+    server.on("close", () => {
+      if (!isHeld) client.destroy();
+    });
+    client.once("data", (request) => {
+      isHeld = this.#unfinished?.test(request.toString("latin1")) === true;
+      if (!isHeld) {
+        server.pipe(client);
+        return;
+      }
+      this.#unfinished = null;
+      server.once("data", (answer) => client.write(headOf(answer)));
+    });
   }
+}
+
+function headOf(answer: Buffer): Buffer {
+  return answer.subarray(0, answer.indexOf("\r\n\r\n") + 4);
 }
