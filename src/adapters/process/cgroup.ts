@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { readProcess, signalProcess } from "./proc.js";
+import { readProcess } from "./proc.js";
+import { signalProcess } from "./signals.js";
 
 /** A folder of one instance in the kernel's memory controller. */
 export interface MemoryCgroup {

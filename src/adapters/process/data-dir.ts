@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, realpath } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { DinpError, isDinpError, messageOf, type Clock } from "@dinp/core";
 import { closedFolder } from "./programs.js";
-import { makeFolder, writeDurably } from "./records.js";
+import { makeFolder, readIfThere, writeDurably } from "./durable-files.js";
 
 /** A child that a killed platform was just forking has the platform's socket, too, until it runs its program. */
 const LOCK_WAIT_MS = 1_000;
@@ -72,13 +72,8 @@ async function assertReachable(root: string, uid: number): Promise<void> {
 }
 
 async function readOwner(file: string): Promise<string | null> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
+  const text = await readIfThere(file);
+  if (text === null) return null;
   try {
     const value: unknown = JSON.parse(text);
     if (

@@ -1,11 +1,10 @@
 import type { RunSpec } from "@dinp/core";
+import type { OwnFolders } from "./instance-folders.js";
 import { markNames } from "./proc.js";
 
-/** Where an instance's own folders are. */
-export interface InstancePlaces {
+/** Where an instance's or command's folders are. */
+export interface EnvironmentPlaces extends OwnFolders {
   readonly appDir: string;
-  readonly homeDir: string;
-  readonly temporaryDir: string;
   readonly path: readonly string[];
 }
 
@@ -19,7 +18,7 @@ export type EnvironmentSpec = RunSpec & { readonly port: number | null; readonly
 export function buildEnvironment(
   spec: EnvironmentSpec,
   clusterId: string,
-  places: InstancePlaces,
+  places: EnvironmentPlaces,
 ): Readonly<Record<string, string>> {
   const own: readonly string[] = Object.values(markNames);
   const env = Object.fromEntries(Object.entries(spec.env).filter(([name]) => !own.includes(name)));

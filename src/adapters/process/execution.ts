@@ -4,17 +4,12 @@ import { DinpError, messageOf, type Clock, type ExecEvent, type Logger } from "@
 import { isAborted } from "../runtime/aborting.js";
 import type { MemoryCgroup } from "./cgroup.js";
 import type { ChildEnd, Launched } from "./launcher.js";
-import {
-  membersOf,
-  readProcess,
-  readProportionalBytes,
-  signalGroup,
-  signalProcess,
-  type KernelUnits,
-  type ProcessEntry,
-  type ProcessOwner,
-  type ProcessTable,
-} from "./proc.js";
+import { KILL_WAIT_MS, POLL_MS, removeSoon, unending } from "./ending.js";
+import { readProcess, type KernelUnits } from "./proc.js";
+import { groupOf, membersOf, type Leader, type ProcessOwner } from "./process-members.js";
+import type { ProcessEntry, ProcessTable } from "./process-table.js";
+import { ProcessUse } from "./process-use.js";
+import { signalGroup, signalProcess } from "./signals.js";
 
 /** What all commands of a runtime share. */
 export interface ExecutionContext {
@@ -39,10 +34,8 @@ export interface ExecutionFacts {
 
 /** From SIGTERM to SIGKILL. */
 const GRACE_MS = 2_000;
-const POLL_MS = 20;
+/** How often its memory is measured, where the kernel does not limit it. */
 const SAMPLE_MS = 500;
-/** How long killed processes may take to be gone; the kernel may hold one in a system call. */
-const KILL_WAIT_MS = 10_000;
 /** How long an output may stay open, silently, when no process of the command is left to write to it. */
 const SILENT_OUTPUT_MS = 1_000;
 
@@ -53,13 +46,14 @@ export class Execution {
   readonly #context: ExecutionContext;
   readonly #facts: ExecutionFacts;
   readonly #child: ChildProcess;
-  readonly #leader: { readonly pid: number; readonly startTime: string };
+  readonly #leader: Leader;
   readonly #outputs: readonly { readonly name: "stdout" | "stderr"; readonly readable: Readable }[];
   readonly #stopping = new AbortController();
   #end: ChildEnd | null = null;
   #isOver = false;
   #failure: Error | null = null;
   #isOutOfMemory = false;
+  #oomKills = 0;
   #wake: () => void = () => undefined;
 
   /** Takes the waiting process over and lets it go on. */
@@ -97,7 +91,7 @@ export class Execution {
     context: ExecutionContext,
     facts: ExecutionFacts,
     child: ChildProcess,
-    leader: { readonly pid: number; readonly startTime: string },
+    leader: Leader,
     stdout: Readable,
     stderr: Readable,
   ) {
@@ -147,6 +141,11 @@ export class Execution {
     for (const { readable } of this.#outputs) readable.destroy();
   }
 
+  /** Null for a command in its instance's cgroup: there are others in it. */
+  get #ownCgroup(): MemoryCgroup | null {
+    return this.#facts.memoryMb === null ? null : this.#facts.cgroup;
+  }
+
   #exit(): ExecEvent {
     const { code = null, signal = null } = this.#end ?? {};
     if (signal === null) return { type: "exit", code, signal, message: null };
@@ -175,17 +174,15 @@ export class Execution {
     return result;
   }
 
-  #oomKills = 0;
-
   async #drive(): Promise<void> {
-    const { cgroup, memoryMb, cleanUp } = this.#facts;
+    const { cleanUp } = this.#facts;
+    const cgroup = this.#ownCgroup;
     try {
       await this.#untilFirstEnds();
       await this.#endMembers();
-      if (memoryMb !== null && cgroup !== null) {
+      if (cgroup !== null) {
         this.#oomKills = cgroup.oomKills();
-        for (let tries = 0; !cgroup.tryRemove() && tries < 50; tries += 1)
-          await this.#context.clock.sleep(POLL_MS);
+        await removeSoon(cgroup, this.#context.clock);
       }
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(messageOf(error));
@@ -241,11 +238,8 @@ export class Execution {
     while (!over.aborted) {
       await clock.sleep(SAMPLE_MS, { signal: over }).catch(() => undefined);
       if (isAborted(over)) return;
-      const members = this.#membersIn(await table.scan());
-      const bytesOf = (member: ProcessEntry): number =>
-        readProportionalBytes(member.pid) ?? member.rssPages * units.pageBytes;
-      const bytes = members.reduce((sum, member) => sum + bytesOf(member), 0);
-      if (bytes <= memoryMb * 1024 * 1024 || isAborted(over)) continue;
+      const use = new ProcessUse(this.#membersIn(await table.scan()), units);
+      if (!use.isAbove(memoryMb * 1024 * 1024) || isAborted(over)) continue;
       this.#isOutOfMemory = true;
       signalGroup(this.#leader.pid, "SIGKILL");
       return;
@@ -255,16 +249,12 @@ export class Execution {
   /** Ends what the first process left behind. */
   async #endMembers(): Promise<void> {
     const { clock, table } = this.#context;
-    const own = this.#facts.memoryMb === null ? null : this.#facts.cgroup;
+    const own = this.#ownCgroup;
     const giveUpAt = clock.monotonicMs() + KILL_WAIT_MS;
     for (;;) {
       const members = this.#membersIn(await table.scan());
       if (members.length === 0 && own?.isEmpty() !== false) return;
-      if (clock.monotonicMs() > giveUpAt) {
-        throw new DinpError("DINP_UNAVAILABLE", "Processes of the command do not end.", {
-          hint: "The kernel may hold them in a system call; look at the machine's disks and network file systems.",
-        });
-      }
+      if (clock.monotonicMs() > giveUpAt) throw unending("the command");
       for (const member of members) signalProcess(member, "SIGKILL");
       own?.killAll();
       await clock.sleep(POLL_MS);
@@ -272,11 +262,7 @@ export class Execution {
   }
 
   #membersIn(entries: readonly ProcessEntry[]): readonly ProcessEntry[] {
-    const { pid, startTime } = this.#leader;
-    // The kernel gives a number to no new process while a group of that number exists.
-    const holder = entries.find((entry) => entry.pid === pid);
-    const group = holder === undefined || holder.startTime === startTime ? pid : null;
-    const own = this.#facts.memoryMb === null ? null : this.#facts.cgroup;
-    return membersOf(entries, this.#facts.owner, group, new Set(own?.pids()));
+    const others = new Set(this.#ownCgroup?.pids());
+    return membersOf(entries, this.#facts.owner, groupOf(this.#leader, entries), others);
   }
 }

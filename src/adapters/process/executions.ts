@@ -10,17 +10,20 @@ import { buildEnvironment } from "./environment.js";
 import { Execution, type ExecutionFacts } from "./execution.js";
 import type { Instance } from "./instance.js";
 import { launch } from "./launcher.js";
-import { membersOf, signalProcess, type ProcessEntry } from "./proc.js";
-import { makeFolder, readIntent } from "./records.js";
-import { makeOwnFolders, type StartContext } from "./start.js";
+import { KILL_WAIT_MS, POLL_MS } from "./ending.js";
+import { makeOwnFolders, ownFolders } from "./instance-folders.js";
+import { membersOf } from "./process-members.js";
+import type { ProcessEntry } from "./process-table.js";
+import { makeFolder } from "./durable-files.js";
+import { readIntent } from "./records.js";
+import { signalProcess } from "./signals.js";
+import type { StartContext } from "./start.js";
 
 /** One-offs have users beyond those of ports; a number comes again only after all others. */
 const FIRST_RUN_USER = 65_536;
 const RUN_USERS = 4_096;
 /** No instance's id begins so. */
 const RUN_PREFIX = ".run-";
-const STRAYS_WAIT_MS = 10_000;
-const POLL_MS = 20;
 
 /** What one command needs of the machine. */
 interface Command {
@@ -56,7 +59,7 @@ export class Executions {
   ): AsyncGenerator<ExecEvent, void, undefined> {
     yield* this.#execute(context, options, async () => {
       const { dir, uid, cgroup, instanceId } = instance.facts;
-      const intent = await readIntent(join(dir, "spec.json"));
+      const intent = await readIntent(dir);
       if (!instance.running || intent === null) throw notRunning(instanceId);
       return {
         spec: intent.spec,
@@ -175,8 +178,7 @@ export class Executions {
     const execId = randomBytes(12).toString("hex");
     const env = buildEnvironment({ ...spec, execId }, clusterId, {
       appDir,
-      homeDir: join(dir, "home"),
-      temporaryDir: join(dir, "tmp"),
+      ...ownFolders(dir),
       path: context.programs.pathOf(appDir),
     });
     const launched = await launch({
@@ -215,7 +217,7 @@ export class Executions {
 /** Ends what commands of an earlier run of the platform left behind; to be called before anything is started. */
 export async function endStrayExecutions(context: StartContext, runsDir: string): Promise<void> {
   const { clock, clusterId, table } = context.instance;
-  const giveUpAt = clock.monotonicMs() + STRAYS_WAIT_MS;
+  const giveUpAt = clock.monotonicMs() + KILL_WAIT_MS;
   for (;;) {
     const strays = strayProcesses(await table.scan(), context, clusterId);
     if (strays.length === 0) break;

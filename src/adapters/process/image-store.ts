@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DinpError, isDinpError, messageOf, type ImageRef } from "@dinp/core";
-import { makeFolder, writeDurably } from "./records.js";
+import { makeFolder, writeDurably } from "./durable-files.js";
 import { orAborted, throwIfAborted } from "../runtime/aborting.js";
 
 /**

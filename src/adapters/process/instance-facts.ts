@@ -1,7 +1,8 @@
 import type { Clock, ImageRef, Logger } from "@dinp/core";
 import type { MemoryCgroup } from "./cgroup.js";
 import type { OutputLog } from "./output-log.js";
-import type { KernelUnits, ProcessTable } from "./proc.js";
+import type { KernelUnits } from "./proc.js";
+import type { ProcessTable } from "./process-table.js";
 
 /** What all instances of a runtime share. */
 export interface InstanceContext {
@@ -30,10 +31,4 @@ export interface InstanceFacts {
   readonly dir: string;
   readonly log: OutputLog;
   readonly cgroup: MemoryCgroup | null;
-}
-
-/** The first process of an instance, by an identity that no later process can have. */
-export interface Leader {
-  readonly pid: number;
-  readonly startTime: string;
 }

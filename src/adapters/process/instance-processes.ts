@@ -1,20 +1,11 @@
-import { DinpError, type InstanceStats } from "@dinp/core";
-import type { InstanceContext, InstanceFacts, Leader } from "./instance-facts.js";
-import {
-  membersOf,
-  readProcess,
-  readProportionalBytes,
-  signalGroup,
-  signalProcess,
-  type KernelUnits,
-  type ProcessEntry,
-} from "./proc.js";
-
-const POLL_MS = 20;
-/** How long killed processes may take to be gone; the kernel may hold one in a system call. */
-export const KILL_WAIT_MS = 10_000;
-/** How often a cgroup is tried to be removed, {@link POLL_MS} apart. */
-const CGROUP_TRIES_MAX = 50;
+import type { DinpError } from "@dinp/core";
+import { KILL_WAIT_MS, POLL_MS, removeSoon, unending } from "./ending.js";
+import type { InstanceContext, InstanceFacts } from "./instance-facts.js";
+import { readProcess } from "./proc.js";
+import { groupOf, membersOf, type Leader } from "./process-members.js";
+import type { ProcessEntry } from "./process-table.js";
+import { ProcessUse } from "./process-use.js";
+import { signalGroup, signalProcess } from "./signals.js";
 
 /** The processes of one instance: the first one, by its identity, and all that can be told to be the instance's. */
 export class InstanceProcesses {
@@ -100,73 +91,19 @@ export class InstanceProcesses {
   }
 
   async removeCgroup(): Promise<void> {
-    const { cgroup } = this.#facts;
-    if (cgroup === null) return;
     const { clock, closing } = this.#context;
-    // A process leaves its cgroup a moment after it is seen as gone; what stays is removed at the next open.
-    for (let tries = 0; !cgroup.tryRemove() && tries < CGROUP_TRIES_MAX; tries += 1)
-      await clock.sleep(POLL_MS, { signal: closing });
+    // What stays is removed at the next open.
+    if (this.#facts.cgroup !== null) await removeSoon(this.#facts.cgroup, clock, closing);
   }
 
   unkillable(): DinpError {
-    return new DinpError("DINP_UNAVAILABLE", `Processes of instance ${this.#facts.instanceId} do not end.`, {
-      retryable: true,
-      hint: "The kernel may hold them in a system call; look at the machine's disks and network file systems.",
-    });
+    return unending(`instance ${this.#facts.instanceId}`);
   }
 
   #membersIn(entries: readonly ProcessEntry[]): readonly ProcessEntry[] {
     const { clusterId } = this.#context;
     const { instanceId, uid, cgroup } = this.#facts;
     const owner = { clusterId, instanceId, uid };
-    return membersOf(entries, owner, this.#groupIn(entries), new Set(cgroup?.pids()));
+    return membersOf(entries, owner, groupOf(this.#leader, entries), new Set(cgroup?.pids()));
   }
-
-  /**
-   * The number of the group, as long as it is certain to be this instance's: the kernel gives a number to no new process while
-   * a group of that number exists, so a process of that number with another start time shows that ours is gone.
-   */
-  #groupIn(entries: readonly ProcessEntry[]): number | null {
-    const leader = this.#leader;
-    if (leader === null) return null;
-    const holder = entries.find((entry) => entry.pid === leader.pid);
-    return holder === undefined || holder.startTime === leader.startTime ? leader.pid : null;
-  }
-}
-
-/** What some processes use of the machine. */
-class ProcessUse {
-  readonly #members: readonly ProcessEntry[];
-  readonly #units: KernelUnits;
-
-  constructor(members: readonly ProcessEntry[], units: KernelUnits) {
-    this.#members = members;
-    this.#units = units;
-  }
-
-  isAbove(limitBytes: number): boolean {
-    const { pageBytes } = this.#units;
-    // Cheap, and never less than the truth: processes of one app share memory.
-    if (sum(this.#members, (member) => member.rssPages * pageBytes) <= limitBytes) return false;
-    return this.#memoryBytes() > limitBytes;
-  }
-
-  stats(): Omit<InstanceStats, "instanceId"> {
-    const cpuTicks = sum(this.#members, (member) => member.cpuTicks);
-    return {
-      memoryBytes: this.#memoryBytes(),
-      cpuMs: Math.round((cpuTicks * 1000) / this.#units.ticksPerSecond),
-      processes: this.#members.length,
-    };
-  }
-
-  /** Judged by each one's share, not by what each one sees. */
-  #memoryBytes(): number {
-    const { pageBytes } = this.#units;
-    return sum(this.#members, ({ pid, rssPages }) => readProportionalBytes(pid) ?? rssPages * pageBytes);
-  }
-}
-
-function sum<T>(items: readonly T[], value: (item: T) => number): number {
-  return items.reduce((total, item) => total + value(item), 0);
 }

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
 import {
   DinpError,
@@ -9,15 +8,17 @@ import {
 } from "@dinp/core";
 import { EXIT_TAIL_CHARACTERS, EXIT_TAIL_LINES } from "../runtime/log-tail.js";
 import { explainEnd } from "./exit-info.js";
-import type { InstanceContext, InstanceFacts, Leader } from "./instance-facts.js";
-import { InstanceProcesses, KILL_WAIT_MS } from "./instance-processes.js";
+import { KILL_WAIT_MS, POLL_MS } from "./ending.js";
+import type { InstanceContext, InstanceFacts } from "./instance-facts.js";
+import { InstanceProcesses } from "./instance-processes.js";
 import type { ChildEnd } from "./launcher.js";
-import type { ProcessEntry } from "./proc.js";
-import { writeDurably } from "./records.js";
+import type { Leader } from "./process-members.js";
+import type { ProcessEntry } from "./process-table.js";
+import { writeExit } from "./records.js";
 
 /** An out-of-memory kill this long before the end is taken for its cause. */
 const OOM_WINDOW_MS = 2_000;
-const POLL_MS = 20;
+/** How long followers of the log of a removed instance are waited for. */
 const FOLLOWERS_WAIT_MS = 500;
 
 /** One instance: its processes from the start, or from their adoption, until none is left. */
@@ -267,11 +268,6 @@ export class Instance {
     this.watchMemory();
     return this.#context.clock.monotonicMs() - this.#oom.at < OOM_WINDOW_MS;
   }
-}
-
-/** Makes an instance's end durable. */
-export async function writeExit(dir: string, exit: InstanceExit): Promise<void> {
-  await writeDurably(join(dir, "exit.json"), exit);
 }
 
 interface Deferred {

@@ -6,7 +6,8 @@ import type { InstanceContext } from "./instance-facts.js";
 import { findSetpriv } from "./launcher.js";
 import { DEFAULT_UID_BASE, type ProcessRuntimeOptions } from "./options.js";
 import { OutputLog } from "./output-log.js";
-import { ProcessTable, readBootId, readKernelUnits } from "./proc.js";
+import { readBootId, readKernelUnits } from "./proc.js";
+import { ProcessTable } from "./process-table.js";
 import { Programs } from "./programs.js";
 import type { StartContext } from "./start.js";
 

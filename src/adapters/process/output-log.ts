@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { open, rename, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "@dinp/core";
+import { isNotThere } from "./durable-files.js";
 import { LINE_BYTES_MAX, LineSplitter } from "../runtime/log-text.js";
 
 /** How much an instance's log may grow to, and how much of it is kept then. */
@@ -10,6 +11,7 @@ export interface OutputLogLimits {
   readonly keepBytes: number;
 }
 
+const OUTPUT = "output.log";
 const CHUNK_BYTES = 64 * 1024;
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 const FOLLOW_POLL_MS = 100;
@@ -37,8 +39,8 @@ export class OutputLog {
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(dir: string, limits: OutputLogLimits, clock: Clock) {
-    this.file = join(dir, "output.log");
-    this.#older = join(dir, "output.log.1");
+    this.file = join(dir, OUTPUT);
+    this.#older = join(dir, `${OUTPUT}.1`);
     this.#limits = limits;
     this.#clock = clock;
   }
@@ -177,11 +179,18 @@ export class OutputLog {
   }
 }
 
+/** Opens the log for the instance's processes. The app's user may open it anew (`/dev/stdout`) but not replace it. */
+export async function openOutput(dir: string, uid: number | null): Promise<FileHandle> {
+  const output = await open(join(dir, OUTPUT), "a", 0o600);
+  if (uid !== null) await output.chown(uid, uid);
+  return output;
+}
+
 async function openIfThere(file: string, flags: string): Promise<FileHandle | null> {
   try {
     return await open(file, flags);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (isNotThere(error)) return null;
     throw error;
   }
 }

@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { readFileSync, statSync } from "node:fs";
 
 /** One line of /proc/PID/stat, as far as it matters here (proc(5)). */
 export interface ProcessStat {
@@ -14,11 +13,6 @@ export interface ProcessStat {
   readonly rssPages: number;
   /** User and system time of the process and of its waited-for children, in clock ticks. */
   readonly cpuTicks: number;
-}
-
-/** A process, and whose it says it is. */
-export interface ProcessEntry extends ProcessStat {
-  readonly mark: ProcessMark | null;
 }
 
 /** What the environment of an instance's processes says. */
@@ -45,9 +39,6 @@ export interface KernelUnits {
   readonly pageBytes: number;
   readonly ticksPerSecond: number;
 }
-
-/** Processes that are read before other work gets a turn. */
-const SCAN_SLICE = 64;
 
 /** The id of this boot of the machine: pids and start times of another boot mean nothing. */
 export function readBootId(): string {
@@ -126,115 +117,6 @@ function environValue(environ: string, name: string): string | null {
   const from = at + name.length + 1;
   const end = environ.indexOf("\0", from);
   return environ.slice(from, end < 0 ? undefined : end);
-}
-
-/**
- * Reads all processes of the machine. A scan yields to other work now and then, callers at the same time share the next one,
- * and marks are remembered: a process keeps the mark that it was first seen with, even when it changes its environment.
- */
-export class ProcessTable {
-  readonly #marks = new Map<number, { readonly startTime: string; readonly mark: ProcessMark | null }>();
-  #running: Promise<readonly ProcessEntry[]> | null = null;
-  #next: Promise<readonly ProcessEntry[]> | null = null;
-
-  /** All processes, each as it was at some time after the call. */
-  scan(): Promise<readonly ProcessEntry[]> {
-    // A scan that has begun may already have passed a process that the caller asks about.
-    this.#next ??= (this.#running ?? Promise.resolve()).then(
-      () => this.#begin(),
-      () => this.#begin(),
-    );
-    return this.#next;
-  }
-
-  #begin(): Promise<readonly ProcessEntry[]> {
-    this.#next = null;
-    const running = this.#read().finally(() => {
-      if (this.#running === running) this.#running = null;
-    });
-    this.#running = running;
-    return running;
-  }
-
-  async #read(): Promise<readonly ProcessEntry[]> {
-    const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
-    const entries: ProcessEntry[] = [];
-    for (const [index, pid] of pids.entries()) {
-      if (index % SCAN_SLICE === SCAN_SLICE - 1) await nextTurn();
-      const stat = readProcess(pid);
-      if (stat !== null) entries.push({ ...stat, mark: this.#markOf(stat) });
-    }
-    const seen = new Set(pids);
-    for (const pid of this.#marks.keys()) if (!seen.has(pid)) this.#marks.delete(pid);
-    return entries;
-  }
-
-  #markOf(stat: ProcessStat): ProcessMark | null {
-    const known = this.#marks.get(stat.pid);
-    if (known?.startTime === stat.startTime && known.mark !== null) return known.mark;
-    // A process without a mark may be one between fork and exec: ask it again at the next scan.
-    const mark = readMark(stat.pid);
-    this.#marks.set(stat.pid, { startTime: stat.startTime, mark });
-    return mark;
-  }
-}
-
-/** Whose processes are meant: an instance's, or with `execId` those of one command. */
-export interface ProcessOwner {
-  readonly clusterId: string;
-  readonly instanceId: string;
-  readonly uid: number | null;
-  readonly execId?: string;
-}
-
-/**
- * The living processes of one instance (or command): by mark, if its user's (null: anyone's), by membership in the leader's group or session (when `leaderPid` is given, and
- * only while it is certain that the number is still the leader's), by `extraPids`, and the descendants of all these.
- */
-export function membersOf(
-  entries: readonly ProcessEntry[],
-  owner: ProcessOwner,
-  leaderPid: number | null,
-  extraPids: ReadonlySet<number>,
-): readonly ProcessEntry[] {
-  const members = new Map<number, ProcessEntry>();
-  const belongs = (entry: ProcessEntry): boolean =>
-    extraPids.has(entry.pid) ||
-    members.has(entry.ppid) ||
-    (leaderPid !== null && (entry.pgrp === leaderPid || entry.session === leaderPid)) ||
-    (entry.mark?.instanceId === owner.instanceId &&
-      entry.mark.clusterId === owner.clusterId &&
-      (owner.execId === undefined || entry.mark.execId === owner.execId) &&
-      (owner.uid === null || entry.mark.uid === owner.uid));
-  for (let grown = -1; grown !== members.size;) {
-    grown = members.size;
-    for (const entry of entries)
-      if (entry.alive && !members.has(entry.pid) && belongs(entry)) members.set(entry.pid, entry);
-  }
-  return [...members.values()];
-}
-
-/** Sends a signal to one process if it still is the one of that start time; true when it was sent. */
-export function signalProcess(process_: { pid: number; startTime: string }, signal: NodeJS.Signals): boolean {
-  const now = readProcess(process_.pid);
-  if (now === null || !now.alive || now.startTime !== process_.startTime) return false;
-  return sendSignal(process_.pid, signal);
-}
-
-/** Sends a signal to a process group; false when it has no member. */
-export function signalGroup(pgid: number, signal: NodeJS.Signals | 0): boolean {
-  return sendSignal(-pgid, signal);
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
-  // 0, -1 and 1 address this very group, every process, or init.
-  if (Math.abs(pid) < 2) return false;
-  try {
-    process.kill(pid, signal);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The proportional share of memory of a process in bytes: shared pages count once in all; null when it cannot be read. */

@@ -19,7 +19,7 @@ import { endStrayExecutions, Executions } from "./executions.js";
 import type { Instance } from "./instance.js";
 import { openMachine, unlock, type OpenedMachine } from "./opened-machine.js";
 import type { ProcessRuntime, ProcessRuntimeOptions } from "./options.js";
-import { removeInstanceFolder } from "./recovery.js";
+import { removeInstanceFolder } from "./instance-folders.js";
 import { restoreInstances } from "./restore.js";
 import { startInstance } from "./start.js";
 import { keepUp, SAMPLE_MS } from "./upkeep.js";

@@ -1,6 +1,11 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { ExitCause, ImageRef, InstanceExit, InstanceSpec } from "@dinp/core";
+import { makeFolder, readIfThere, syncFolder, writeDurably } from "./durable-files.js";
+
+/** The files of an instance's records, in its folder. */
+const INTENT = "spec.json";
+const PROCESS = "process.json";
+const EXIT = "exit.json";
 
 /** Written before anything is spawned: an instance that has this file was started, whatever became of it. */
 export interface IntentRecord {
@@ -28,64 +33,41 @@ export class DamagedRecordError extends Error {
   override readonly name = "DamagedRecordError";
 }
 
-/** Replaces a file so that a reader sees the old or the new content, also after a crash of the machine. */
-export async function writeDurably(file: string, value: unknown): Promise<void> {
-  const temporary = `${file}.tmp`;
-  const handle = await open(temporary, "w", 0o600);
-  try {
-    await handle.writeFile(`${JSON.stringify(value)}\n`, "utf8");
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
-  await syncFolder(dirname(file));
+/** Makes the instance's folder and its intent durable. */
+export async function writeIntent(dir: string, intent: IntentRecord): Promise<void> {
+  await makeFolder(dir, 0o711);
+  await writeDurably(join(dir, INTENT), intent);
+  await syncFolder(dirname(dir));
 }
 
-/** Makes the names in a folder durable. */
-export async function syncFolder(dir: string): Promise<void> {
-  const handle = await open(dir, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** Makes the identity of the instance's first process durable. */
+export function writeProcessRecord(dir: string, record: ProcessRecord): Promise<void> {
+  return writeDurably(join(dir, PROCESS), record);
 }
 
-/** Makes a folder with exactly this mode, whatever the umask says. */
-export async function makeFolder(dir: string, mode: number): Promise<void> {
-  await mkdir(dir, { recursive: true, mode });
-  const handle = await open(dir, "r");
-  try {
-    await handle.chmod(mode);
-  } finally {
-    await handle.close();
-  }
+/** Makes the instance's end durable. */
+export function writeExit(dir: string, exit: InstanceExit): Promise<void> {
+  return writeDurably(join(dir, EXIT), exit);
 }
 
-/** The intent in `file`; null when there is no file. Throws {@link DamagedRecordError}. */
-export function readIntent(file: string): Promise<IntentRecord | null> {
-  return readRecord(file, asIntent);
+/** The intent in the instance's folder; null when there is none. Throws {@link DamagedRecordError}. */
+export function readIntent(dir: string): Promise<IntentRecord | null> {
+  return readRecord(join(dir, INTENT), asIntent);
 }
 
-/** The process record in `file`; null when there is no file. Throws {@link DamagedRecordError}. */
-export function readProcessRecord(file: string): Promise<ProcessRecord | null> {
-  return readRecord(file, asProcessRecord);
+/** The process record in the instance's folder; null when there is none. Throws {@link DamagedRecordError}. */
+export function readProcessRecord(dir: string): Promise<ProcessRecord | null> {
+  return readRecord(join(dir, PROCESS), asProcessRecord);
 }
 
-/** The exit in `file`; null when there is no file. Throws {@link DamagedRecordError}. */
-export function readExit(file: string): Promise<InstanceExit | null> {
-  return readRecord(file, asExit);
+/** The exit in the instance's folder; null when there is none. Throws {@link DamagedRecordError}. */
+export function readExit(dir: string): Promise<InstanceExit | null> {
+  return readRecord(join(dir, EXIT), asExit);
 }
 
 async function readRecord<T>(file: string, parse: (value: unknown) => T | null): Promise<T | null> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
+  const text = await readIfThere(file);
+  if (text === null) return null;
   const record = parse(parseJson(text));
   if (record === null) throw new DamagedRecordError(`${file} does not hold a valid record.`);
   return record;

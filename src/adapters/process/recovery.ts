@@ -1,10 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { InstanceExit, InstanceSpec } from "@dinp/core";
-import { isInstanceId } from "../runtime/spec-checks.js";
-import { readProcess, type ProcessEntry } from "./proc.js";
-import type { Leader } from "./instance-facts.js";
+import { readProcess } from "./proc.js";
+import type { Leader } from "./process-members.js";
+import type { ProcessEntry } from "./process-table.js";
 import {
   DamagedRecordError,
   readExit,
@@ -29,29 +26,6 @@ export type InstanceRecord = Pick<InstanceSpec, "appId" | "releaseId" | "port" |
   readonly cgroup: string | null;
 };
 
-/** The ids of instances in the folder; what is left of removed ones is removed. */
-export async function listInstanceFolders(instancesDir: string): Promise<readonly string[]> {
-  const ids: string[] = [];
-  for (const name of await readdir(instancesDir)) {
-    if (isInstanceId(name)) ids.push(name);
-    else if (name.startsWith(".removed-"))
-      await rm(join(instancesDir, name), { recursive: true, force: true });
-  }
-  return ids.sort();
-}
-
-/** Removes an instance's folder so that no crash leaves half of it. */
-export async function removeInstanceFolder(instancesDir: string, instanceId: string): Promise<void> {
-  const doomed = join(instancesDir, `.removed-${instanceId}-${randomBytes(6).toString("hex")}`);
-  try {
-    await rename(join(instancesDir, instanceId), doomed);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
-    throw error;
-  }
-  await rm(doomed, { recursive: true, force: true });
-}
-
 /**
  * Finds out what became of an instance. Its process is the one of the recorded pid, start time and boot; without a usable record,
  * the leader of a group that carries the instance's mark and runs as its user. No other process is ever taken for it.
@@ -65,9 +39,9 @@ export async function recoverInstance(
     readonly isOwnUser: (pid: number, port: number) => boolean;
   },
 ): Promise<Recovered> {
-  const intent = await unlessDamaged(readIntent(join(dir, "spec.json")));
-  const process = await unlessDamaged(readProcessRecord(join(dir, "process.json")));
-  const exit = await unlessDamaged(readExit(join(dir, "exit.json")));
+  const intent = await unlessDamaged(readIntent(dir));
+  const process = await unlessDamaged(readProcessRecord(dir));
+  const exit = await unlessDamaged(readExit(dir));
   const marked = machine.entries.find(
     (entry) =>
       entry.alive &&

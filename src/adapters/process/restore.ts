@@ -3,9 +3,11 @@ import { join } from "node:path";
 import { DinpError, messageOf } from "@dinp/core";
 import type { InstanceFacts } from "./instance-facts.js";
 import { EXIT_TAIL_CHARACTERS, EXIT_TAIL_LINES } from "../runtime/log-tail.js";
-import { Instance, writeExit } from "./instance.js";
-import type { ProcessEntry } from "./proc.js";
-import { listInstanceFolders, recoverInstance, removeInstanceFolder, type Recovered } from "./recovery.js";
+import { Instance } from "./instance.js";
+import { listInstanceFolders, removeInstanceFolder } from "./instance-folders.js";
+import type { ProcessEntry } from "./process-table.js";
+import { writeExit } from "./records.js";
+import { recoverInstance, type Recovered } from "./recovery.js";
 import { recordProcess, type StartContext } from "./start.js";
 
 /**

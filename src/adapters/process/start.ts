@@ -1,17 +1,16 @@
-import { chown, mkdir, open, rm, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { isDinpError, messageOf, type ImageRef, type InstanceExit, type InstanceSpec } from "@dinp/core";
-import type { MemoryCgroup, MemoryController } from "./cgroup.js";
+import { findUnusable } from "../runtime/spec-checks.js";
+import type { MemoryController } from "./cgroup.js";
 import { buildEnvironment } from "./environment.js";
 import type { InstanceContext, InstanceFacts } from "./instance-facts.js";
-import { Instance, writeExit } from "./instance.js";
+import { makeOwnFolders, ownFolders, removeInstanceFolder } from "./instance-folders.js";
+import { Instance } from "./instance.js";
 import { launch, type Launched } from "./launcher.js";
-import type { OutputLog } from "./output-log.js";
+import { openOutput, type OutputLog } from "./output-log.js";
 import { readProcess } from "./proc.js";
 import type { Programs } from "./programs.js";
-import { makeFolder, syncFolder, writeDurably, type IntentRecord, type ProcessRecord } from "./records.js";
-import { removeInstanceFolder } from "./recovery.js";
-import { findUnusable } from "../runtime/spec-checks.js";
+import { writeExit, writeIntent, writeProcessRecord, type ProcessRecord } from "./records.js";
 
 /** What every start needs. */
 export interface StartContext {
@@ -35,61 +34,59 @@ export async function startInstance(
   spec: InstanceSpec,
   places: { readonly dir: string; readonly appDir: string },
 ): Promise<Instance> {
-  const { clock } = context.instance;
   const { dir, appDir } = places;
-  let cgroup: MemoryCgroup | null = null;
+  const { instanceId, appId, releaseId, image, port, memoryMb } = spec;
+  const startedAt = context.instance.clock.now();
+  const uid = context.uidOf(port);
   try {
-    const startedAt = clock.now();
     await writeIntent(dir, { spec, intendedAt: startedAt });
-    const uid = context.uidOf(spec.port);
-    const output = await makePlaces(dir, uid);
+    await makeOwnFolders(dir, uid);
+    const output = await openOutput(dir, uid);
     try {
-      const { instanceId, appId, releaseId, image, port, memoryMb } = spec;
-      const factsWith = (memory: MemoryCgroup | null): InstanceFacts => ({
-        instanceId,
-        appId,
-        releaseId,
-        image,
-        port,
-        uid,
-        memoryMb,
-        startedAt,
-        dir,
-        log: context.logIn(dir),
-        cgroup: memory,
-      });
-      const unusable = findUnusable(spec);
-      if (unusable !== null) return await failed(context, factsWith(null), unusable);
-      const program = await context.programs.resolve(spec.command, appDir, uid);
-      if (!program.found) return await failed(context, factsWith(null), program.message);
-      cgroup = context.cgroups?.create(spec.instanceId, spec.memoryMb) ?? null;
-      const env = buildEnvironment({ ...spec, execId: null }, context.instance.clusterId, {
-        appDir,
-        homeDir: join(dir, "home"),
-        temporaryDir: join(dir, "tmp"),
-        path: context.programs.pathOf(appDir),
-      });
-      const { setpriv } = context;
-      const launched = await launch({
-        argv: program.argv,
-        env,
-        cwd: appDir,
-        uid,
-        output: output.fd,
-        setpriv,
-      }).catch((error: unknown) => {
-        if (isDinpError(error)) throw error;
-        return `The command could not be started: ${messageOf(error)}.`;
-      });
-      if (typeof launched !== "string") return await begin(context, factsWith(cgroup), image, launched);
-      cgroup?.tryRemove();
-      return await failed(context, factsWith(null), launched);
+      const about = { instanceId, appId, releaseId, image, port, uid, memoryMb, startedAt, dir };
+      const facts = { ...about, log: context.logIn(dir), cgroup: null };
+      return await startProcess(context, spec, facts, { appDir, output: output.fd });
     } finally {
       await output.close();
     }
   } catch (error) {
+    await removeInstanceFolder(dirname(dir), instanceId).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Starts the first process; without a program that can be executed, the instance has ended. */
+async function startProcess(
+  context: StartContext,
+  spec: InstanceSpec,
+  facts: InstanceFacts,
+  places: { readonly appDir: string; readonly output: number },
+): Promise<Instance> {
+  const { instance, programs, cgroups, setpriv } = context;
+  const { appDir, output } = places;
+  const { uid, dir } = facts;
+  const unusable = findUnusable(spec);
+  if (unusable !== null) return await failed(context, facts, unusable);
+  const program = await programs.resolve(spec.command, appDir, uid);
+  if (!program.found) return await failed(context, facts, program.message);
+  const cgroup = cgroups?.create(spec.instanceId, spec.memoryMb) ?? null;
+  try {
+    const env = buildEnvironment({ ...spec, execId: null }, instance.clusterId, {
+      appDir,
+      ...ownFolders(dir),
+      path: programs.pathOf(appDir),
+    });
+    const launched = await launch({ argv: program.argv, env, cwd: appDir, uid, output, setpriv }).catch(
+      (error: unknown) => {
+        if (isDinpError(error)) throw error;
+        return `The command could not be started: ${messageOf(error)}.`;
+      },
+    );
+    if (typeof launched !== "string") return await begin(context, { ...facts, cgroup }, spec.image, launched);
     cgroup?.tryRemove();
-    await removeInstanceFolder(dirname(dir), spec.instanceId).catch(() => undefined);
+    return await failed(context, facts, launched);
+  } catch (error) {
+    cgroup?.tryRemove();
     throw error;
   }
 }
@@ -127,20 +124,8 @@ export async function recordProcess(
   identity: Pick<ProcessRecord, "pid" | "startTime" | "bootId">,
 ): Promise<void> {
   const { appId, releaseId, port, memoryMb, startedAt, dir, cgroup } = facts;
-  const { pid, startTime, bootId } = identity;
-  const record: ProcessRecord = {
-    pid,
-    startTime,
-    bootId,
-    startedAt,
-    cgroup: cgroup?.path ?? null,
-    appId,
-    releaseId,
-    image,
-    port,
-    memoryMb,
-  };
-  await writeDurably(join(dir, "process.json"), record);
+  const about = { appId, releaseId, image, port, memoryMb, startedAt };
+  await writeProcessRecord(dir, { ...identity, cgroup: cgroup?.path ?? null, ...about });
 }
 
 async function failed(context: StartContext, facts: InstanceFacts, message: string): Promise<Instance> {
@@ -154,28 +139,4 @@ async function failed(context: StartContext, facts: InstanceFacts, message: stri
   };
   await writeExit(facts.dir, exit);
   return new Instance(context.instance, facts, exit);
-}
-
-async function writeIntent(dir: string, intent: IntentRecord): Promise<void> {
-  await makeFolder(dir, 0o711);
-  await writeDurably(join(dir, "spec.json"), intent);
-  await syncFolder(dirname(dir));
-}
-
-/** The instance's own folders and its open log. The app's user may open the log anew (`/dev/stdout`) but not replace it. */
-async function makePlaces(dir: string, uid: number | null): Promise<FileHandle> {
-  await makeOwnFolders(dir, uid);
-  const output = await open(join(dir, "output.log"), "a", 0o600);
-  if (uid !== null) await output.chown(uid, uid);
-  return output;
-}
-
-/** `home` and `tmp`, empty and the user's own. */
-export async function makeOwnFolders(dir: string, uid: number | null): Promise<void> {
-  for (const name of ["home", "tmp"]) {
-    const path = join(dir, name);
-    await rm(path, { recursive: true, force: true });
-    await mkdir(path, { mode: 0o700 });
-    if (uid !== null) await chown(path, uid, uid);
-  }
 }

@@ -1,6 +1,6 @@
 import { messageOf, type Clock, type Logger } from "@dinp/core";
 import type { Instance } from "./instance.js";
-import type { ProcessTable } from "./proc.js";
+import type { ProcessTable } from "./process-table.js";
 
 const ADOPTED_POLL_MS = 100;
 export const SAMPLE_MS = 500;
