@@ -1,4 +1,6 @@
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { createRequire } from "node:module";
+import { format } from "node:util";
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from "vitest";
 import { type ExecEvent, type InstanceSpec, type RuntimeInstance } from "@dinp/core";
 import { programs } from "../../src/core/testing/runtime-programs.js";
 import { describeWithServices } from "../support/services.js";
@@ -418,6 +420,17 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
     await eventually(() => harness.proxy.open === 0);
   });
 
+  it("has its driver render no request with what else is open: that would cost seconds of processor time", async () => {
+    const harness = await make();
+    const rendered: string[] = [];
+    const stop = listenToDriver((text) => rendered.push(text));
+    onTestFinished(stop);
+    await Promise.all(Array.from({ length: 20 }, () => harness.runtime.list()));
+    const requests = rendered.filter((text) => text.startsWith("Sending"));
+    expect(requests.length).toBeGreaterThanOrEqual(20);
+    for (const text of requests) expect(text.length).toBeLessThan(2_000);
+  });
+
   async function imageId(name: string): Promise<string> {
     const image = await stage.client.ask("GET", `/images/${encodeURIComponent(name)}/json`);
     return (image as { readonly Id: string }).Id;
@@ -433,6 +446,26 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
     return commands.map((command) => (command.startsWith("/.dinp/init") ? "/.dinp/init" : command)).sort();
   }
 });
+
+/** The driver's debug messages, until the function that is returned is called. */
+function listenToDriver(heard: (text: string) => void): () => void {
+  const toDriver = createRequire(createRequire(import.meta.url).resolve("dockerode"));
+  const debug = createRequire(toDriver.resolve("docker-modem"))("debug") as {
+    log: (format: string, ...values: readonly unknown[]) => void;
+    enable(names: string): void;
+    disable(): void;
+  };
+  const { log } = debug;
+  debug.log = (text, ...values) => {
+    // Before the text stand the time and the name of the driver.
+    heard(format(text, ...values).replace(/^.*?modem /, ""));
+  };
+  debug.enable("modem");
+  return () => {
+    debug.disable();
+    debug.log = log;
+  };
+}
 
 async function rightsOf({ runtime }: DockerHarness, { instanceId }: InstanceSpec): Promise<Rights> {
   const pieces: Uint8Array[] = [];

@@ -113,6 +113,33 @@ describe("process runtime: ends", () => {
     expect(await markedProcesses(harness.clusterId)).toEqual([]);
   });
 
+  it("counts a program as running while any of its threads runs, and as ended when none does", async () => {
+    const harness = await makeHarness({ memoryLimit: "sampled" });
+    const files = {
+      "main.py": `
+import ctypes, http.server, os, platform, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(open("/proc/%d/stat" % os.getpid(), "rb").read().split()[2])
+server = http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+threading.Thread(target=server.serve_forever).start()
+exit_of_this_thread = 93 if platform.machine() == "aarch64" else 60
+ctypes.CDLL(None).syscall(exit_of_this_thread, 0)
+`,
+    };
+    const spec = await harness.spec(await harness.image(files), { command: ["python3", "main.py"] });
+    await harness.runtime.start(spec);
+    await eventually(async () => (await fetchText(spec.port)) === "Z");
+    await harness.reopen();
+    expect(await fetchText(spec.port)).toBe("Z");
+    expect(await harness.runtime.list()).toMatchObject([{ state: "running" }]);
+    await harness.runtime.stop(spec.instanceId, { graceMs: 300 });
+    expect(await harness.runtime.list()).toMatchObject([{ state: "exited" }]);
+    await expect(fetch(`http://127.0.0.1:${String(spec.port)}`)).rejects.toThrow();
+  });
+
   it("gives children of a stopped first process the rest of the grace", async () => {
     const harness = await makeHarness();
     const files = {

@@ -8,7 +8,7 @@ export interface ProcessStat {
   readonly session: number;
   /** Clock ticks since boot: with pid and boot id, the identity of a process. */
   readonly startTime: string;
-  /** False for a zombie: it holds nothing any more but its number. */
+  /** False when all of its threads have ended: it holds nothing any more but its number. */
   readonly alive: boolean;
   readonly rssPages: number;
   /** User and system time of the process and of its waited-for children, in clock ticks. */
@@ -83,7 +83,8 @@ export function parseStat(pid: number, text: string): ProcessStat | null {
     pgrp: Number(field(5)),
     session: Number(field(6)),
     startTime,
-    alive: !["Z", "X", "x"].includes(field(3)),
+    // A first thread that has ended is shown as a zombie while others go on, with all files and sockets open.
+    alive: !["Z", "X", "x"].includes(field(3)) || Number(field(20)) > 1,
     rssPages: Number(field(24)),
     cpuTicks: Number(field(14)) + Number(field(15)) + Number(field(16)) + Number(field(17)),
   };
