@@ -13,6 +13,16 @@ function link(path: string, linkTarget: string | null, type: "symlink" | "hardli
   return head(path, { type, linkTarget });
 }
 
+/** The path, or why it is refused, without the entry's own name. */
+function outcome(entry: EntryHead): string {
+  try {
+    return rewriteEntry(entry).path;
+  } catch (error) {
+    if (!isDinpError(error)) throw error;
+    return error.message.replace(JSON.stringify(entry.path), "it");
+  }
+}
+
 describe("rewriteEntry", () => {
   it.each([
     ["./a/b", "a/b"],
@@ -26,6 +36,21 @@ describe("rewriteEntry", () => {
     ["a\\..\\b", "a\\..\\b"],
   ])("%j becomes %j", (path, expected) => {
     expect(rewriteEntry(head(path)).path).toBe(expected);
+  });
+
+  it("takes or refuses a path whatever it is written like", () => {
+    const name = fc.stringMatching(/^[\w@+.wh-]{1,12}$/);
+    const path = fc
+      .array(fc.oneof(name, fc.string()), { minLength: 1, maxLength: 6 })
+      .map((names) => names.join("/"));
+    // Paths of ordinary names are not looked at one by one; a doubled slash makes them be.
+    fc.assert(
+      fc.property(path, fc.constantFrom("directory" as const, "file" as const), (text, type) => {
+        expect(outcome(head(text.replace("/", "//"), { type }))).toEqual(outcome(head(text, { type })));
+        expect(outcome(head(`./${text}`, { type }))).toEqual(outcome(head(`.//${text}`, { type })));
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   it.each([

@@ -59,6 +59,7 @@ export class Cluster {
   router: RouteFollower | null = null;
   leaseTtlMs = 600;
   readonly #parts = new Map<string, Part>();
+  readonly #agents = new Map<string, Agent>();
 
   constructor(policy: Partial<PlanPolicy> = {}) {
     this.policy = { ...quick, ...policy };
@@ -99,7 +100,15 @@ export class Cluster {
       heartbeatMs: 50,
       resyncMs: 100,
     });
+    this.#agents.set(nodeId, agent);
     this.#start(nodeId, (signal) => agent.run(signal));
+  }
+
+  /** As it was started last. */
+  agent(nodeId = "n1"): Agent {
+    const agent = this.#agents.get(nodeId);
+    if (agent === undefined) throw new Error(`no agent was started on ${nodeId}`);
+    return agent;
   }
 
   startRouter(routerId = "r1"): void {

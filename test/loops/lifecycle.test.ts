@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ImageRef } from "@dinp/core";
 import { Cluster, throughout, until } from "./cluster.js";
 import { gate } from "./faulty-store.js";
 
@@ -61,6 +62,29 @@ describe("an instance's life", () => {
     await until("the failure is told", () =>
       cluster.warnings.some((message) => message.includes("could not be removed")),
     );
+  });
+
+  test("its node fetches images that were just built: two at a time, a bounded number, and ends with them", async () => {
+    const image = (number: number): ImageRef => ({
+      repository: "web",
+      digest: `sha256:${String(number).padStart(64, "0")}`,
+    });
+    const runtime = cluster.runtime();
+    await until("the node at work", async () => (await cluster.all("node")).length === 1);
+    let open = (): void => undefined;
+    runtime.imageGate = new Promise((resolve) => {
+      open = resolve;
+    });
+    for (let number = 0; number < 20; number += 1) cluster.agent().expectImage(image(number));
+    await until("two fetches", () => runtime.imageFetches === 2);
+    await throughout("no third fetch", 100, () => runtime.imageFetches === 2);
+    open();
+    await until("those that waited", () => runtime.imageFetches === 10);
+    await throughout("nothing beyond them", 100, () => runtime.imageFetches === 10);
+    runtime.imageGate = new Promise(() => undefined);
+    cluster.agent().expectImage(image(20));
+    await until("one more fetch", () => runtime.imageFetches === 11);
+    await cluster.stop("n1");
   });
 
   test("once all is well nothing is written any more", async () => {

@@ -1,4 +1,6 @@
-import { DinpError, limits, type ByteStream } from "@dinp/core";
+import { DinpError, limits, type ByteStream, type ImageRef } from "@dinp/core";
+import { createMemoryStateStore } from "@dinp/core/memory";
+import { createSystemClock } from "@dinp/core/system";
 import { describe, expect, it } from "vitest";
 import { makeTarGz, stream } from "../build/support.js";
 import { createWorld, nodeApp, type World } from "./world.js";
@@ -37,6 +39,27 @@ describe("builds", () => {
     expect(log).toMatch(/^layer: sha256:[0-9a-f]{64}, [0-9]+ bytes$/m);
     expect(log).toContain(`image: apps/hello@${build.digest ?? ""}`);
     expect(build.image).toBe(`apps/hello@${build.digest ?? ""}`);
+  });
+
+  it("tells of an image that was built before it has written anything of it down, and of none that was not", async () => {
+    const told: { readonly image: string; readonly state: string | undefined }[] = [];
+    const store = createMemoryStateStore({ clock: createSystemClock() });
+    const seen: Promise<void>[] = [];
+    const imageBuilt = ({ repository, digest }: ImageRef): void => {
+      seen.push(
+        (async () => {
+          const builds: string[] = [];
+          for await (const { value } of store.list("build")) builds.push(value.state);
+          told.push({ image: `${repository}@${digest}`, state: builds[0] });
+        })(),
+      );
+    };
+    await using world = await createWorld({ store, imageBuilt });
+    const build = await world.build("hello", nodeApp);
+    await Promise.all(seen);
+    expect(told).toEqual([{ image: build.image, state: "running" }]);
+    await failBuild(world, await hostileArchive());
+    expect(seen.length).toBe(1);
   });
 
   it("keeps the log of a build that failed, with the reason and no character that a terminal obeys", async () => {

@@ -82,14 +82,19 @@ describe("schedule", () => {
     });
   }
 
-  it("is quick at first, gentle later, and goes on after unknown results", () => {
-    const expected = [20, 50, 100, 175, 275, 425, 625, 925, 1_425, 1_925, 2_425];
-    expect(times(failure, 11)).toEqual(expected);
-    expect(times(unknown, 11)).toEqual(expected);
+  it("sees readiness at most an eighth late, or 10 ms, and goes on after unknown results", () => {
+    const seen = times(failure, 60);
+    expect(seen.slice(0, 4)).toEqual([10, 20, 30, 40]);
+    expect(times(unknown, 60)).toEqual(seen);
+    for (const [i, at] of seen.entries()) {
+      const before = seen[i - 1] ?? 0;
+      expect(at - before).toBeCloseTo(Math.min(Math.max(before / 8, 10), 500), 6);
+    }
+    expect(seen.filter((at) => at <= 5_000).length).toBeLessThan(45);
   });
 
   it("is never slower than the interval before it was ready", () => {
-    expect(times(failure, 5, 60)).toEqual([20, 50, 100, 160, 220]);
+    expect(times(failure, 40, 60).at(-1)).toBe((times(failure, 39, 60).at(-1) ?? 0) + 60);
   });
 
   it("keeps to the interval once it was ready, even when it is ready no more", () => {

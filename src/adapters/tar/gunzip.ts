@@ -45,11 +45,16 @@ async function* inBatches(bytes: ByteStream): AsyncGenerator<Uint8Array, void, u
     pieces.push(piece);
     size += piece.length;
     if (size < BATCH_BYTES) continue;
-    yield Buffer.concat(pieces, size);
+    yield joined(pieces, size);
     pieces = [];
     size = 0;
   }
-  if (size > 0) yield Buffer.concat(pieces, size);
+  if (size > 0) yield joined(pieces, size);
+}
+
+function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
+  const [first] = pieces;
+  return pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, size);
 }
 
 function writable(stream: Gunzip): Promise<void> {

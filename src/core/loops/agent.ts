@@ -1,5 +1,5 @@
 import { DinpError, messageOf } from "../model/errors.js";
-import type { InstanceId, NodeId } from "../model/records.js";
+import type { ImageRef, InstanceId, NodeId } from "../model/records.js";
 import type { AgentHello, ControlLink, ServerMessage, ServerSession } from "../ports/control-link.js";
 import type { Prober } from "../ports/prober.js";
 import type { Runtime } from "../ports/runtime.js";
@@ -89,6 +89,11 @@ export class Agent {
       signal,
     );
     await Promise.all(this.#runs);
+  }
+
+  /** An image that will probably be used here soon: it is fetched meanwhile, if there is time. */
+  expectImage(image: ImageRef): void {
+    this.#images.expect(image);
   }
 
   async #recall(): Promise<void> {

@@ -6,15 +6,19 @@ import { isAborted } from "./abort.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface NodeImagesOptions {
-  readonly runtime: Pick<Runtime, "pruneImages">;
+  readonly runtime: Pick<Runtime, "prepareImage" | "pruneImages">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** An image that was asked for this lately is kept, whatever the server says. Default 24 hours. */
   readonly graceMs?: number;
 }
 
+/** Images that are fetched at the same time before anybody needs them, and that wait for it: what comes beyond is fetched when needed. */
+const AHEAD_AT_ONCE = 2;
+const AHEAD_WAITING_MAX = 8;
+
 /**
- * A node's images: drops those that neither the server's newest list nor an instance nor the last day asks for. An app that
+ * A node's images: fetches what will probably be needed, and drops those that neither the server's newest list nor an instance nor the last day asks for. An app that
  * is stopped for the night is started again without a fetch.
  */
 export class NodeImages {
@@ -24,6 +28,11 @@ export class NodeImages {
   /** When each was last asked for, by the monotonic clock; forgotten when its grace is over. */
   readonly #asked = new Map<string, { readonly image: ImageRef; readonly at: number }>();
   #wanted: readonly ImageRef[] | null = null;
+  /** To be fetched ahead, the oldest first. */
+  readonly #ahead: ImageRef[] = [];
+  readonly #fetches = new Set<Promise<void>>();
+  /** While it runs. */
+  #working: AbortSignal | null = null;
 
   constructor(options: NodeImagesOptions) {
     this.#options = options;
@@ -41,8 +50,47 @@ export class NodeImages {
     this.#news.wake();
   }
 
-  /** Prunes once for each list, the newest, until the signal aborts. What fails is left for the next list. */
+  /** It will probably be used soon. */
+  expect(image: ImageRef): void {
+    if (this.#ahead.length >= AHEAD_WAITING_MAX) return;
+    this.#ahead.push(image);
+    this.#fetchAhead();
+  }
+
+  /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#working = signal;
+    this.#fetchAhead();
+    await this.#prune(signal);
+    await Promise.all(this.#fetches);
+  }
+
+  #fetchAhead(): void {
+    const signal = this.#working;
+    while (signal?.aborted === false && this.#fetches.size < AHEAD_AT_ONCE) {
+      const image = this.#ahead.shift();
+      if (image === undefined) return;
+      const fetch = this.#fetch(image, signal).finally(() => {
+        this.#fetches.delete(fetch);
+        this.#fetchAhead();
+      });
+      this.#fetches.add(fetch);
+    }
+  }
+
+  /** Never rejects: whoever needs the image fetches it then, and tells of what fails. */
+  async #fetch(image: ImageRef, signal: AbortSignal): Promise<void> {
+    this.noteAsked(image);
+    try {
+      await this.#options.runtime.prepareImage(image, { signal });
+    } catch (error) {
+      const why = { image: image.digest, error: messageOf(error) };
+      this.#options.logger.debug("an image could not be fetched ahead", why);
+    }
+  }
+
+  /** Prunes once for each list, the newest, until the signal aborts. What fails is left for the next list. */
+  async #prune(signal: AbortSignal): Promise<void> {
     const { clock, runtime, logger } = this.#options;
     while (!isAborted(signal)) {
       const wanted = this.#wanted;

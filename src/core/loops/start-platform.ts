@@ -76,6 +76,9 @@ export async function startPlatform(options: StartPlatformOptions): Promise<Runn
     logs: { logs: (request) => server.logs({ nodeId: id, ...request }) },
     cluster: () => server,
     info: () => ({ version, clusterId, appsDomain, routerUrl: routerUrl() }),
+    imageBuilt: (image) => {
+      agent.expectImage(image);
+    },
   });
   const server = new Server({
     ...options,

@@ -126,6 +126,7 @@ export class Builds {
     );
     try {
       const built = await this.#run(name, request, source, options, started, log);
+      if (built.image !== null) this.#context.imageBuilt(built.image);
       const input = inputOf(name, request, await source.identity());
       return await this.#succeed(built, log, input, options);
     } catch (error) {

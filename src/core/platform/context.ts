@@ -1,5 +1,5 @@
 import type { EventTimes } from "../model/ids.js";
-import type { Token } from "../model/records.js";
+import type { ImageRef, Token } from "../model/records.js";
 import type { RegistryConnector } from "../ports/registry-connector.js";
 import type { Clock, Hasher, Logger, Random, SecretBox } from "../ports/system.js";
 import type { LogRequest } from "../ports/control-link.js";
@@ -46,6 +46,8 @@ export interface PlatformOptions {
   readonly buildsMax?: number;
   /** A build that takes longer is ended. Default 30 minutes. */
   readonly buildTimeoutMs?: number;
+  /** Is told of each image as soon as it is built: who will probably run it can fetch it meanwhile. Must not throw. Default: nobody is. */
+  readonly imageBuilt?: (image: ImageRef) => void;
   /** Deletions that may go unconfirmed within ten minutes: the greater of `count` and `share` of the apps. Default 5 and 0.2. */
   readonly deletionBudget?: { readonly count: number; readonly share: number };
 }

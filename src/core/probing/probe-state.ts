@@ -16,8 +16,6 @@ export interface ProbeState {
   readonly startedAt: number;
   /** When the last probe ended, whatever came out of it; null before the first. */
   readonly lastProbeAt: number | null;
-  /** Probes that ended so far, up to the number of steps of the start-up schedule. */
-  readonly probes: number;
 }
 
 /** The part of a {@link HealthCheck} that scheduling and thresholds need. */
@@ -27,10 +25,10 @@ export type ProbeCheck = Pick<
 >;
 
 /**
- * Waits before the 1st, 2nd … probe of an instance that was never ready, in milliseconds; the last one repeats. Quick at
- * first, since most apps listen within half a second, then gentle.
+ * Waits between the probes of an instance that was never ready, in milliseconds: an eighth of the time since its start, within these
+ * bounds. So readiness is seen at most an eighth later than it was there, for some forty probes in the first five seconds.
  */
-export const startupDelaysMs: readonly number[] = Object.freeze([20, 30, 50, 75, 100, 150, 200, 300, 500]);
+export const startupWaitsMs = Object.freeze({ share: 1 / 8, min: 10, max: 500 });
 
 /** Share of a wait by which jitter moves it, to either side. */
 const JITTER_SHARE = 0.1;
@@ -45,14 +43,13 @@ export function initialProbeState(startedAt: number): ProbeState {
     consecutiveFailures: 0,
     startedAt,
     lastProbeAt: null,
-    probes: 0,
   };
 }
 
 /**
  * When the next probe is due, on the state's clock; may lie in the past (then it is due now).
  *
- * An instance that was never ready is probed by {@link startupDelaysMs}, but never more seldom than `intervalMs`; after
+ * An instance that was never ready is probed as {@link startupWaitsMs} says, but never more seldom than `intervalMs`; after
  * that every `intervalMs`, ready or not. The wait counts from the end of the last probe (from the start, before the
  * first one), so probes of one instance never overlap. `jitter` in [0, 1) moves the wait by up to a tenth to either
  * side; 0.5 leaves it as it is. Give the same number for one wait, or the due time moves with each call.
@@ -62,10 +59,10 @@ export function nextProbeAt(
   check: Pick<ProbeCheck, "intervalMs">,
   jitter: number,
 ): number {
+  const since = state.lastProbeAt ?? state.startedAt;
   const waitMs = state.everReady
     ? check.intervalMs
-    : Math.min(startupDelayMs(state.probes), check.intervalMs);
-  const since = state.lastProbeAt ?? state.startedAt;
+    : Math.min(startupWaitMs(since - state.startedAt), check.intervalMs);
   return since + waitMs * (1 - JITTER_SHARE + 2 * JITTER_SHARE * jitter);
 }
 
@@ -82,11 +79,7 @@ export function applyProbe(
   check: Pick<ProbeCheck, "failureThreshold" | "successThreshold">,
   now: number,
 ): ProbeState {
-  const probed = {
-    ...state,
-    lastProbeAt: now,
-    probes: Math.min(state.probes + 1, startupDelaysMs.length),
-  };
+  const probed = { ...state, lastProbeAt: now };
   switch (result.outcome) {
     case "unknown":
       return probed;
@@ -128,6 +121,7 @@ function applyFailure(state: ProbeState, why: string, threshold: number): ProbeS
   };
 }
 
-function startupDelayMs(probes: number): number {
-  return startupDelaysMs[Math.min(probes, startupDelaysMs.length - 1)] ?? 500;
+function startupWaitMs(elapsedMs: number): number {
+  const { share, min, max } = startupWaitsMs;
+  return Math.min(Math.max(elapsedMs * share, min), max);
 }
