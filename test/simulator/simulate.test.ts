@@ -71,6 +71,7 @@ describe("options that make no world", () => {
     { routers: 0.5 },
     { minutes: 19 },
     { minutes: NaN },
+    { minutes: Infinity },
   ])("%o", async (options) => {
     await expect(run(1, options)).rejects.toThrow(TypeError);
   });

@@ -14,14 +14,18 @@ export interface ConformanceCase {
 /** What every suite can be given. */
 export interface SuiteOptions {
   /**
-   * The longest that one awaited condition of a case may take: a broken adapter fails instead of hanging, and a good one
-   * on a busy machine must not fail. Default 20,000.
+   * The longest that one awaited condition of a case may take, in milliseconds: a broken adapter fails instead of hanging,
+   * and a good one on a busy machine must not fail. Where cases are short (forwarders, probers, registries) it bounds a
+   * case as a whole. Default 20,000.
    */
   readonly waitMs?: number;
 }
 
 /** The longest that one awaited condition may take when nobody says. */
-export const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 20_000;
+
+/** How often a condition is looked at. */
+const POLL_MS = 5;
 
 const waits = new AsyncLocalStorage<number>();
 
@@ -31,16 +35,12 @@ export function withinBounds<T>({ waitMs }: SuiteOptions, body: () => Promise<T>
 }
 
 /** What `promise` gives, or a failure that names what was waited for. */
-export async function within<T>(
-  promise: Promise<T>,
-  what: string,
-  waitMs = waits.getStore() ?? WAIT_MS_MAX,
-): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
       reject(new assert.AssertionError({ message: `Waited in vain for ${what}.` }));
-    }, waitMs);
+    }, waits.getStore() ?? WAIT_MS_MAX);
   });
   try {
     return await Promise.race([promise, late]);
@@ -53,7 +53,7 @@ export async function within<T>(
 export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const late = new AbortController();
   const poll = async (): Promise<void> => {
-    while (!late.signal.aborted && !(await condition())) await delay(10);
+    while (!late.signal.aborted && !(await condition())) await delay(POLL_MS);
   };
   try {
     await within(poll(), what);
@@ -62,15 +62,20 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wh
   }
 }
 
-/** The error of a call that must reject with this code. */
-export async function rejectsWith(code: DinpErrorCode, call: () => Promise<unknown>): Promise<DinpError> {
+/** The error of a call that must reject with this code; `what` names the call among others. */
+export async function rejectsWith(
+  code: DinpErrorCode,
+  call: () => Promise<unknown>,
+  what?: string,
+): Promise<DinpError> {
+  const about = what === undefined ? "" : ` for ${JSON.stringify(what)}`;
   try {
-    await within(call(), `a rejection with ${code}`);
+    await within(call(), `a rejection with ${code}${about}`);
   } catch (error) {
     if (isDinpError(error, code)) return error;
     throw error;
   }
-  assert.fail(`The call resolved where it must reject with ${code}.`);
+  assert.fail(`The call resolved where it must reject with ${code}${about}.`);
 }
 
 export async function rejectsAsMisuse(call: () => Promise<unknown>): Promise<void> {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../model/records.js";
 import type { ForwardOptions, ForwardOutcome } from "../ports/forwarder.js";
-import { until, type WaitOptions } from "./bounded-case.js";
+import { eventually, type SuiteOptions } from "./conformance.js";
 import { listenDeaf, type DeafListener } from "./deaf-listener.js";
 import { deadPort, listen } from "./local-servers.js";
 
@@ -20,7 +20,7 @@ export interface ForwarderUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-export interface ForwarderSuiteOptions extends WaitOptions {
+export interface ForwarderSuiteOptions extends SuiteOptions {
   /**
    * Listens, forwards each request as `plan` says, and tells every outcome. Where the last one is a failure it answers
    * 502 itself.
@@ -59,15 +59,13 @@ export class Stage {
   readonly outcomes: ForwardOutcome[] = [];
   /** The connections that came to the endpoint. */
   readonly received: Received[] = [];
-  readonly #waitMs: number | undefined;
   readonly #server: Server;
   #deaf: DeafListener | null = null;
   #client: Received | null = null;
   #front: ForwarderUnderTest | null = null;
   #closing: Promise<void> | null = null;
 
-  private constructor(behave: Behave, waitMs: number | undefined) {
-    this.#waitMs = waitMs;
+  private constructor(behave: Behave) {
     this.#server = createServer((socket) => {
       const connection = observe(socket, () => {
         behave(connection);
@@ -77,25 +75,14 @@ export class Stage {
   }
 
   static async set(options: ForwarderSuiteOptions, each: ForwarderCase): Promise<Stage> {
-    const stage = new Stage(each.behave ?? answerWhole, options.waitMs);
-    const endpoints: Endpoint[] = [
-      { instanceId: "i-1", host: "127.0.0.1", port: await listen(stage.#server) },
-    ];
-    if (each.first !== undefined) {
-      if (each.first === "deaf") stage.#deaf = await listenDeaf();
-      endpoints.unshift({
-        instanceId: "i-0",
-        host: "127.0.0.1",
-        port: stage.#deaf?.port ?? (await deadPort()),
-      });
+    const stage = new Stage(each.behave ?? answerWhole);
+    try {
+      await stage.#set(options, each);
+      return stage;
+    } catch (error) {
+      await stage.strike();
+      throw error;
     }
-    const { connectTimeoutMs = 5_000, responseTimeoutMs = 5_000 } = each;
-    const forwardOptions = { addedFields: { "X-Added": "router" }, connectTimeoutMs, responseTimeoutMs };
-    stage.#front = await options.create({ endpoints, options: forwardOptions }, (outcome) =>
-      stage.outcomes.push(outcome),
-    );
-    stage.#client = observe(connect({ port: stage.#front.port, host: "127.0.0.1" }), () => undefined);
-    return stage;
   }
 
   get client(): Received {
@@ -107,8 +94,7 @@ export class Stage {
     this.client.socket.write(bytes, "latin1");
   };
 
-  readonly wait = (condition: () => boolean, what: string): Promise<void> =>
-    until(condition, what, this.#waitMs);
+  readonly wait = eventually;
 
   /** Closes the forwarder and the listening side. */
   readonly close = (): Promise<void> => {
@@ -125,6 +111,26 @@ export class Stage {
       await this.#deaf?.close();
       await new Promise((resolve) => this.#server.close(resolve));
     }
+  }
+
+  async #set(options: ForwarderSuiteOptions, each: ForwarderCase): Promise<void> {
+    const endpoints: Endpoint[] = [
+      { instanceId: "i-1", host: "127.0.0.1", port: await listen(this.#server) },
+    ];
+    if (each.first !== undefined) {
+      if (each.first === "deaf") this.#deaf = await listenDeaf();
+      endpoints.unshift({
+        instanceId: "i-0",
+        host: "127.0.0.1",
+        port: this.#deaf?.port ?? (await deadPort()),
+      });
+    }
+    const { connectTimeoutMs = 5_000, responseTimeoutMs = 5_000 } = each;
+    const forwardOptions = { addedFields: { "X-Added": "router" }, connectTimeoutMs, responseTimeoutMs };
+    this.#front = await options.create({ endpoints, options: forwardOptions }, (outcome) =>
+      this.outcomes.push(outcome),
+    );
+    this.#client = observe(connect({ port: this.#front.port, host: "127.0.0.1" }), () => undefined);
   }
 }
 

@@ -9,7 +9,7 @@ export function forwarderSuite(options: ForwarderSuiteOptions): readonly Conform
   return Object.entries({ ...exchangeCases, ...failureCases }).map(([name, each]) =>
     boundedCase({
       name,
-      waitMs: options.waitMs,
+      bounds: options,
       create: () => Stage.set(options, each),
       check: (stage) => each.run(stage),
       dispose: (stage) => stage.strike(),

@@ -2,7 +2,6 @@ export type { ConformanceCase, SuiteOptions } from "./conformance.js";
 export type { ForwarderSuiteOptions, ForwarderUnderTest, ForwardPlan } from "./forwarder-stage.js";
 export { forwarderSuite } from "./forwarder-suite.js";
 export { type ProberSuiteOptions, proberSuite } from "./prober-suite.js";
-export type { WaitOptions } from "./bounded-case.js";
 export type { RegistrySuiteOptions, RegistryUnderTest } from "./registry-harness.js";
 export { registrySuite } from "./registry-suite.js";
 export {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server as HttpServer } from "node:http";
 import { connect, createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
-import { until } from "./bounded-case.js";
+import { eventually } from "./conformance.js";
 
 /** Runs while an HTTP server listens on a port of 127.0.0.1. */
 export function withHttp(listener: RequestListener, run: (port: number) => Promise<void>): Promise<void> {
@@ -74,18 +74,17 @@ export class Connections {
   };
 
   /** Resolves when all connections are gone that were begun before this call. */
-  async untilNone(port: number, waitMs?: number): Promise<void> {
+  async untilNone(port: number): Promise<void> {
     // They are accepted in the order in which they came: with this one all earlier ones are known.
     const last = connect(port, "127.0.0.1");
     await once(last, "connect");
     const { localPort } = last;
-    await until(
+    await eventually(
       () => localPort !== undefined && this.#ports.has(localPort),
       "a connection to be accepted",
-      waitMs,
     );
     this.opened -= 1;
     last.destroy();
-    await until(() => this.#open.size === 0, "the end of the connections", waitMs);
+    await eventually(() => this.#open.size === 0, "the end of the connections");
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { isDinpError } from "../model/errors.js";
 import type { ProbeTarget } from "../ports/prober.js";
-import { until } from "./bounded-case.js";
+import { eventually } from "./conformance.js";
 import { Connections, withHttp, withServer, withTcp } from "./local-servers.js";
 import { HTTP, probe, TCP, type ProberCases } from "./prober-harness.js";
 
@@ -30,23 +30,23 @@ export const callCases: ProberCases = {
     );
   },
 
-  "uses a fresh connection for each probe and leaves none": async (prober, waitMs) => {
+  "uses a fresh connection for each probe and leaves none": async (prober) => {
     const connections = new Connections();
     const server = createServer((_, response) => response.end("ok"));
     server.on("connection", connections.accept);
     await withServer(server, async (port) => {
       const results = await Promise.all(Array.from({ length: 16 }, () => probe(prober, port, HTTP)));
       assert.deepEqual(new Set(results.map(({ outcome }) => outcome)), new Set(["success"]));
-      await connections.untilNone(port, waitMs);
+      await connections.untilNone(port);
       assert.equal(connections.opened, 16);
     });
   },
 
-  "leaves no connection after a time-out": async (prober, waitMs) => {
+  "leaves no connection after a time-out": async (prober) => {
     const connections = new Connections();
     await withTcp(connections.accept, async (port) => {
       await probe(prober, port, HTTP, 50);
-      await connections.untilNone(port, waitMs);
+      await connections.untilNone(port);
     });
   },
 
@@ -72,7 +72,6 @@ export const callCases: ProberCases = {
 
   "rejects with DINP_ABORTED, and lets the connection go, when the signal aborts amid a probe": async (
     prober,
-    waitMs,
   ) => {
     const connections = new Connections();
     await withTcp(connections.accept, async (port) => {
@@ -80,10 +79,10 @@ export const callCases: ProberCases = {
       const target: ProbeTarget = { host: "127.0.0.1", port, check: HTTP };
       const probing = prober.probe(target, { timeoutMs: 60_000, signal: abort.signal });
       const rejected = assert.rejects(probing, (error) => isDinpError(error, "DINP_ABORTED"));
-      await Promise.race([until(() => connections.opened === 1, "the connection", waitMs), rejected]);
+      await Promise.race([eventually(() => connections.opened === 1, "the connection"), rejected]);
       abort.abort();
       await rejected;
-      await connections.untilNone(port, waitMs);
+      await connections.untilNone(port);
     });
   },
 

@@ -3,9 +3,7 @@ import type { Socket } from "node:net";
 import type { Prober, ProbeResult, ProbeTarget } from "../ports/prober.js";
 
 /** Cases by name. */
-export type ProberCases = Readonly<
-  Record<string, (prober: Prober, waitMs: number | undefined) => Promise<void>>
->;
+export type ProberCases = Readonly<Record<string, (prober: Prober) => Promise<void>>>;
 
 export type Check = ProbeTarget["check"];
 

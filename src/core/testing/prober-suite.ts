@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Prober } from "../ports/prober.js";
-import { boundedCase, type WaitOptions } from "./bounded-case.js";
-import type { ConformanceCase } from "./conformance.js";
+import { boundedCase } from "./bounded-case.js";
+import type { ConformanceCase, SuiteOptions } from "./conformance.js";
 import { callCases } from "./prober-calls.js";
-import type { ProberCases } from "./prober-harness.js";
+import { HTTP, probe, TCP, type ProberCases } from "./prober-harness.js";
 import { verdictCases } from "./prober-verdicts.js";
 
-export interface ProberSuiteOptions extends WaitOptions {
+export interface ProberSuiteOptions extends SuiteOptions {
   /** A prober that does at least 16 probes at the same time. */
   readonly create: () => Prober | Promise<Prober>;
   /**
@@ -18,15 +18,15 @@ export interface ProberSuiteOptions extends WaitOptions {
 
 /** The contract of the `Prober` port, case by case, against servers on 127.0.0.1. */
 export function proberSuite(options: ProberSuiteOptions): readonly ConformanceCase[] {
-  const { create, createStarved, waitMs } = options;
+  const { create, createStarved } = options;
   const cases: ProberCases = { ...verdictCases, ...callCases };
   return [
     ...Object.entries(cases).map(([name, check]) =>
       boundedCase({
         name,
-        waitMs,
+        bounds: options,
         create: async () => await create(),
-        check: (prober) => check(prober, waitMs),
+        check,
         dispose: () => Promise.resolve(),
       }),
     ),
@@ -35,14 +35,11 @@ export function proberSuite(options: ProberSuiteOptions): readonly ConformanceCa
       : [
           boundedCase({
             name: "says unknown, and not failure, when it could not try itself",
-            waitMs,
+            bounds: options,
             create: createStarved,
             check: async ({ prober }) => {
-              for (const type of ["http", "tcp"] as const) {
-                const check = { type, path: "/", statusMin: 200, statusMax: 399 };
-                const { signal } = new AbortController();
-                const target = { host: "127.0.0.1", port: 1, check };
-                const result = await prober.probe(target, { timeoutMs: 50, signal });
+              for (const check of [HTTP, TCP]) {
+                const result = await probe(prober, 1, check, 50);
                 assert.equal(result.outcome, "unknown", JSON.stringify(result));
                 assert.notEqual(result.reason, "", "it says why");
               }

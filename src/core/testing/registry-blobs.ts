@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ByteStream } from "../ports/registry.js";
-import { expectCode } from "./bounded-case.js";
+import { later, rejectsWith } from "./conformance.js";
 import type { RegistryCases } from "./registry-harness.js";
 import {
   ABSENT,
@@ -43,7 +43,9 @@ export const blobCases: RegistryCases = {
   "bytes that do not match the expected digest are refused and not stored": async (registry) => {
     const bytes = pattern(5_000);
     const expected = sha256(pattern(5_001));
-    await expectCode("DINP_DIGEST_MISMATCH", registry.writeBlob(HELLO, pieces(bytes, 1_000), { expected }));
+    await rejectsWith("DINP_DIGEST_MISMATCH", () =>
+      registry.writeBlob(HELLO, pieces(bytes, 1_000), { expected }),
+    );
     assert.equal(await registry.hasBlob(HELLO, expected), false);
     assert.equal(await registry.hasBlob(HELLO, sha256(bytes)), false);
   },
@@ -52,7 +54,7 @@ export const blobCases: RegistryCases = {
     const bytes = pattern(5_000);
     const { digest } = await registry.writeBlob(HELLO, pieces(bytes, 1_000));
     const other = pieces(pattern(4_999), 1_000);
-    await expectCode("DINP_DIGEST_MISMATCH", registry.writeBlob(HELLO, other, { expected: digest }));
+    await rejectsWith("DINP_DIGEST_MISMATCH", () => registry.writeBlob(HELLO, other, { expected: digest }));
     assert.deepEqual(await collect(registry.readBlob(HELLO, digest)), bytes);
   },
 
@@ -77,7 +79,7 @@ export const blobCases: RegistryCases = {
       waiting.resolve();
       await gate.promise;
     };
-    const writing = registry.writeBlob(HELLO, source());
+    const writing = later(registry.writeBlob(HELLO, source()));
     await waiting.promise;
     const before = await registry.hasBlob(HELLO, digest);
     gate.resolve();
@@ -112,10 +114,10 @@ export const blobCases: RegistryCases = {
   },
 
   "an absent blob is not found": async (registry) => {
-    await expectCode("DINP_IMAGE_NOT_FOUND", collect(registry.readBlob(HELLO, ABSENT)));
+    await rejectsWith("DINP_IMAGE_NOT_FOUND", () => collect(registry.readBlob(HELLO, ABSENT)));
     await registry.writeBlob(HELLO, pieces(pattern(100), 10));
     assert.equal(await registry.hasBlob(HELLO, ABSENT), false);
-    await expectCode("DINP_IMAGE_NOT_FOUND", collect(registry.readBlob(HELLO, ABSENT)));
+    await rejectsWith("DINP_IMAGE_NOT_FOUND", () => collect(registry.readBlob(HELLO, ABSENT)));
   },
 
   "a reader may leave a blob before its end": async (registry) => {

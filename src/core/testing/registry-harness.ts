@@ -1,5 +1,6 @@
+import assert from "node:assert/strict";
 import type { Registry } from "../ports/registry.js";
-import type { WaitOptions } from "./bounded-case.js";
+import type { SuiteOptions } from "./conformance.js";
 
 /** A registry that is empty and that only this case uses. */
 export interface RegistryUnderTest {
@@ -11,7 +12,7 @@ export interface RegistryUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-export interface RegistrySuiteOptions extends WaitOptions {
+export interface RegistrySuiteOptions extends SuiteOptions {
   readonly create: () => Promise<RegistryUnderTest>;
   /** Whether `create` gives `damage`. Default false. */
   readonly damages?: boolean;
@@ -27,3 +28,13 @@ export interface RegistrySuiteOptions extends WaitOptions {
 export type RegistryCases = Readonly<
   Record<string, (registry: Registry, subject: RegistryUnderTest) => Promise<void>>
 >;
+
+/** What the options say that `create` gives; fails when it does not. */
+export function able<What extends "damage" | "cut">(
+  subject: RegistryUnderTest,
+  what: What,
+): NonNullable<RegistryUnderTest[What]> {
+  const ability = subject[what];
+  assert.ok(ability, `The registry under test has no \`${what}\`: give it, or do not say that it has.`);
+  return ability;
+}

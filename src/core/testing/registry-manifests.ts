@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { expectCode } from "./bounded-case.js";
+import { rejectsWith } from "./conformance.js";
 import type { RegistryCases } from "./registry-harness.js";
 import {
   ABSENT,
@@ -65,7 +65,7 @@ export const manifestCases: RegistryCases = {
 
   "a manifest belongs to its repository alone": async (registry) => {
     const { descriptor } = await putImage(registry, HELLO, "one", "live");
-    await expectCode("DINP_IMAGE_NOT_FOUND", registry.readManifest(OTHER, descriptor.digest));
+    await rejectsWith("DINP_IMAGE_NOT_FOUND", () => registry.readManifest(OTHER, descriptor.digest));
     assert.equal(await registry.resolve(OTHER, "live"), null);
   },
 
@@ -79,8 +79,7 @@ export const manifestCases: RegistryCases = {
 
   "a manifest that names a missing blob is refused": async (registry) => {
     const bytes = manifestOf({ mediaType: CONFIG_TYPE, digest: ABSENT, size: 2 }, []);
-    await expectCode(
-      "DINP_INVALID",
+    await rejectsWith("DINP_INVALID", () =>
       registry.writeManifest(HELLO, { mediaType: MANIFEST_TYPE, bytes }, { tag: "live" }),
     );
     assert.equal(await registry.resolve(HELLO, "live"), null);
@@ -90,15 +89,19 @@ export const manifestCases: RegistryCases = {
     const texts = ["", "{", "[]", '"text"', JSON.stringify({ mediaType: CONFIG_TYPE, layers: [] })];
     for (const text of texts) {
       const manifest = { mediaType: MANIFEST_TYPE, bytes: new TextEncoder().encode(text) };
-      await expectCode("DINP_INVALID", registry.writeManifest(HELLO, manifest, { tag: "live" }), text);
+      await rejectsWith("DINP_INVALID", () => registry.writeManifest(HELLO, manifest, { tag: "live" }), text);
     }
     assert.equal(await registry.resolve(HELLO, "live"), null);
   },
 
   "an absent manifest is not found": async (registry) => {
-    await expectCode("DINP_IMAGE_NOT_FOUND", registry.readManifest(HELLO, ABSENT));
+    await rejectsWith("DINP_IMAGE_NOT_FOUND", () => registry.readManifest(HELLO, ABSENT));
     const { digest } = await registry.writeBlob(HELLO, pieces(pattern(100), 100));
-    await expectCode("DINP_IMAGE_NOT_FOUND", registry.readManifest(HELLO, digest), "a blob is no manifest");
+    await rejectsWith(
+      "DINP_IMAGE_NOT_FOUND",
+      () => registry.readManifest(HELLO, digest),
+      "a blob is no manifest",
+    );
   },
 
   "deleting takes the manifest and its tags away, and nothing else": async (registry) => {
@@ -107,7 +110,7 @@ export const manifestCases: RegistryCases = {
     const two = await putImage(registry, HELLO, "two", "next", one.layer);
     const elsewhere = await putImage(registry, OTHER, "one", "live");
     await registry.delete(HELLO, one.descriptor.digest);
-    await expectCode("DINP_IMAGE_NOT_FOUND", registry.readManifest(HELLO, one.descriptor.digest));
+    await rejectsWith("DINP_IMAGE_NOT_FOUND", () => registry.readManifest(HELLO, one.descriptor.digest));
     assert.deepEqual(await registry.list(HELLO), [{ tag: "next", digest: two.descriptor.digest }]);
     await registry.readManifest(HELLO, two.descriptor.digest);
     assert.equal((await collect(registry.readBlob(HELLO, one.layer.digest))).length, one.layer.size);

@@ -8,7 +8,7 @@ import { manifestCases } from "./registry-manifests.js";
 
 /** The contract of the `Registry` port, case by case; each runs on a registry of its own. */
 export function registrySuite(options: RegistrySuiteOptions): readonly ConformanceCase[] {
-  const { create, waitMs, damages = false, mends = damages, cuts = false } = options;
+  const { create, damages = false, mends = damages, cuts = false } = options;
   const all = {
     ...blobCases,
     ...manifestCases,
@@ -20,7 +20,7 @@ export function registrySuite(options: RegistrySuiteOptions): readonly Conforman
   return Object.entries(all).map(([name, check]) =>
     boundedCase({
       name,
-      waitMs,
+      bounds: options,
       create,
       check: (subject) => check(subject.registry, subject),
       dispose: (subject) => subject.dispose(),

@@ -1,10 +1,10 @@
-import assert from "node:assert/strict";
-import { withinBounds, type ConformanceCase, type SuiteOptions } from "./conformance.js";
+import type { ConformanceCase, SuiteOptions } from "./conformance.js";
 import { acknowledgementCases } from "./route-table-acknowledgements.js";
 import { applyCases } from "./route-table-applies.js";
-import type { RouteTableHarness, RouteTableSupports, TableCase } from "./route-table-harness.js";
+import type { RouteTableHarness, RouteTableSupports } from "./route-table-harness.js";
 import { tableLifecycleCases } from "./route-table-lifecycle.js";
 import { tableWatchCases } from "./route-table-watches.js";
+import { supportedCases } from "./supported-cases.js";
 
 export type { RouteTableHarness, RouteTableSupports } from "./route-table-harness.js";
 
@@ -18,31 +18,11 @@ export function routeTableSuite(
   create: () => Promise<RouteTableHarness>,
   options: RouteTableSuiteOptions = {},
 ): readonly ConformanceCase[] {
-  const supports: RouteTableSupports = { outage: true, ...options.supports };
-  const cases = [...applyCases, ...tableWatchCases, ...acknowledgementCases, ...tableLifecycleCases].filter(
-    ({ requires }) => requires === undefined || supports[requires],
-  );
-  return cases.map((item) => ({
-    name: item.name,
-    run: () => withinBounds(options, () => runCase(create, item)),
-    ...(item.stays === undefined ? {} : { stays: item.stays }),
-  }));
-}
-
-async function runCase(
-  create: () => Promise<RouteTableHarness>,
-  { requires, body }: TableCase,
-): Promise<void> {
-  const harness = await create();
-  try {
-    if (requires !== undefined) {
-      assert.ok(
-        harness[requires],
-        `The harness has no \`${requires}\`: give it, or declare it in \`supports\`.`,
-      );
-    }
-    await body(harness);
-  } finally {
-    await harness.dispose();
-  }
+  return supportedCases({
+    cases: [...applyCases, ...tableWatchCases, ...acknowledgementCases, ...tableLifecycleCases],
+    supports: { outage: true, ...options.supports },
+    bounds: options,
+    create,
+    run: ({ body }, harness) => body(harness),
+  });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { later, rejectsWith, within } from "./conformance.js";
-import { drain, eventually, runtimeCase, type RuntimeCase } from "./runtime-harness.js";
+import { eventually, later, rejectsWith, within } from "./conformance.js";
+import { drain, runtimeCase, type RuntimeCase } from "./runtime-harness.js";
 
 /** What a runtime promises of an instance's end: by itself, by `stop`, by `remove`, over its memory. */
 export const endCases: readonly RuntimeCase[] = [

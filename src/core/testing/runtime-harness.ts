@@ -6,8 +6,6 @@ import { eventually, within } from "./conformance.js";
 import { programs, type SelfPortrait } from "./runtime-programs.js";
 import { Watchman } from "./runtime-watchman.js";
 
-export { eventually };
-
 /** The longest that one question to an instance may take. */
 const ANSWER_MS_MAX = 2_000;
 
@@ -166,20 +164,21 @@ export class RuntimeBench {
 
   /** Fails when anything listens on the instance's port. */
   async expectSilence(spec: InstanceSpec): Promise<void> {
+    const socket = connect({ host: this.#hostOf(spec), port: spec.port });
     const connected = new Promise<boolean>((resolve) => {
-      const socket = connect({ host: this.#hostOf(spec), port: spec.port });
-      const settle = (isConnected: boolean): void => {
-        socket.destroy();
-        resolve(isConnected);
-      };
       socket.once("connect", () => {
-        settle(true);
+        resolve(true);
       });
       socket.once("error", () => {
-        settle(false);
+        resolve(false);
       });
     });
-    assert.equal(await connected, false, `Something listens on the port of ${spec.instanceId}.`);
+    try {
+      const isConnected = await within(connected, `a word from the port of ${spec.instanceId}`);
+      assert.equal(isConnected, false, `Something listens on the port of ${spec.instanceId}.`);
+    } finally {
+      socket.destroy();
+    }
   }
 
   async untilExited({ instanceId }: InstanceSpec): Promise<RuntimeInstance> {

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import type { LogLine, Runtime } from "../ports/runtime.js";
-import { later, Reader, rejectsWith, within } from "./conformance.js";
-import {
-  drain,
-  eventually,
-  never,
-  type RuntimeBench,
-  runtimeCase,
-  type RuntimeCase,
-} from "./runtime-harness.js";
+import { eventually, later, Reader, rejectsWith, within } from "./conformance.js";
+import { drain, never, type RuntimeBench, runtimeCase, type RuntimeCase } from "./runtime-harness.js";
 
 /** What a runtime promises of `watch`, `logs` and `stats`. */
 export const observationCases: readonly RuntimeCase[] = [

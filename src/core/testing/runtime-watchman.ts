@@ -19,7 +19,10 @@ export class Watchman {
     this.port = port;
     this.#server = server;
     this.#first = first;
-    server.on("connection", (socket) => this.#sockets.add(socket));
+    server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.on("error", () => undefined);
+    });
   }
 
   /** @param host Where the process finds it. */
@@ -36,7 +39,6 @@ export class Watchman {
   /** Resolves when the process has come. */
   async came(): Promise<void> {
     const socket = await within(this.#first, "a process that is left behind");
-    socket.on("error", () => undefined);
     this.#heardAt = performance.now();
     socket.on("data", () => (this.#heardAt = performance.now()));
   }

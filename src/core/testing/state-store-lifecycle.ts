@@ -26,7 +26,7 @@ function callsOf(store: StateStore, signal?: AbortSignal): Readonly<Record<strin
   };
 }
 
-/** True when the commit says that it was made. A refusal must be one of these, and says that it was not. */
+/** What the commit says: that it was made; that it was not, for this reason alone; or null, that it cannot tell. */
 async function isCommitted(
   commit: Promise<unknown>,
   mayRefuseWith: "DINP_ABORTED" | "DINP_CLOSED",
@@ -228,6 +228,7 @@ export const lifecycleCases: readonly StoreCase[] = [
       assert.ok(reopen);
       const name = newLeaseName();
       const first = await store.tryAcquireLease({ name, holder: "one", ttlMs: 60_000 });
+      assert.ok(first);
       const { revision: start } = await store.commit([putSetting("a", "1"), putSetting("b", "2")]);
       await store.commit([{ op: "delete", kind: "setting", key: "b" }]);
       const before = await store.snapshot();
@@ -235,7 +236,7 @@ export const lifecycleCases: readonly StoreCase[] = [
       assert.deepEqual(await again.snapshot(), before);
       assert.equal(await again.tryAcquireLease({ name, holder: "two", ttlMs: 1_000 }), null);
       const renewed = await again.tryAcquireLease({ name, holder: "one", ttlMs: 60_000 });
-      assert.equal(renewed?.epoch, first?.epoch);
+      assert.equal(renewed?.epoch, first.epoch);
       const watch = new StoreWatch(again, start);
       assert.deepEqual(await watch.next(), {
         type: "commit",

@@ -11,7 +11,7 @@ import {
   samplePlacement,
   sampleSetting,
 } from "./sample-records.js";
-import { storeCase, type StoreCase } from "./state-store-harness.js";
+import { storeCase, type StoreCase, StoreWatch } from "./state-store-harness.js";
 
 type ListArguments = Parameters<StateStore["list"]>;
 
@@ -184,20 +184,13 @@ export const readCases: readonly StoreCase[] = [
     vandalize(await store.getUnique("app", "name", "a"));
     vandalize(await store.snapshot());
     vandalize(await collect(store.list("app")));
-    const controller = new AbortController();
-    for await (const event of store.watch({ after: revision - 1, signal: controller.signal })) {
-      vandalize(event);
-      break;
-    }
+    const [first, second] = [new StoreWatch(store, revision - 1), new StoreWatch(store, revision - 1)];
+    vandalize(await first.next());
+    first.stop();
     assert.deepEqual(await store.get("app", "a"), expected);
     assert.deepEqual((await store.snapshot({ kinds: ["app"] })).records, [expected]);
-    for await (const event of store.watch({ after: revision - 1, signal: controller.signal })) {
-      assert.deepEqual(event, {
-        type: "commit",
-        revision,
-        changes: [{ kind: "app", key: "a", value: app }],
-      });
-      break;
-    }
+    const changes = [{ kind: "app", key: "a", value: app }];
+    assert.deepEqual(await second.next(), { type: "commit", revision, changes });
+    second.stop();
   }),
 ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { StateStore } from "../ports/state-store.js";
-import { collect, later, rejectsAsMisuse, within } from "./conformance.js";
+import { collect, later, Reader, rejectsAsMisuse, within } from "./conformance.js";
 import { padded, putApp, putSetting, sampleApp, sampleSetting } from "./sample-records.js";
 import {
   newLeaseName,
@@ -106,7 +106,8 @@ export const watchCases: readonly StoreCase[] = [
     await store.commit([putApp(sampleApp("y"))]);
     const controller = new AbortController();
     const seen = new Set<string>();
-    for await (const event of store.watch({ after, kinds: ["app"], signal: controller.signal })) {
+    const events = new Reader(store.watch({ after, kinds: ["app"], signal: controller.signal }));
+    for (let event = await events.nextOrEnd(); event !== null; event = await events.nextOrEnd()) {
       assert.ok(event.type === "commit");
       for (const { kind, key } of event.changes) seen.add(`${kind} ${key}`);
       if (event.revision === after + 3) controller.abort();

@@ -31,48 +31,13 @@ export class Chaos {
     this.#world = world;
     this.#options = options;
     const all: readonly (readonly [number, () => void])[] = [
-      [
-        6,
-        () => {
-          this.#kill();
-        },
-      ],
-      [
-        4,
-        () => {
-          this.#pause();
-        },
-      ],
-      [
-        6,
-        () => {
-          this.#crashInstance();
-        },
-      ],
-      [
-        2,
-        () => {
-          this.#reboot();
-        },
-      ],
-      [
-        2,
-        () => {
-          this.#rebootAtStart();
-        },
-      ],
-      [
-        1,
-        () => {
-          this.#switchOff();
-        },
-      ],
-      [
-        1,
-        () => {
-          this.#loseTable();
-        },
-      ],
+      [6, this.#kill],
+      [4, this.#pause],
+      [6, this.#crashInstance],
+      [2, this.#reboot],
+      [2, this.#rebootAtStart],
+      [1, this.#switchOff],
+      [1, this.#loseTable],
     ];
     // Not every world has every kind of misfortune, so that some kinds can pile up.
     this.#deeds = all.flatMap(([weight, deed]) =>
@@ -88,18 +53,7 @@ export class Chaos {
   /** One more blow, when all has come to rest and nobody asks for anything: whoever must act has only the state to go by. */
   strikeOnce(): void {
     const { random } = this.#options;
-    const blows = [
-      () => undefined,
-      () => {
-        this.#kill();
-      },
-      () => {
-        this.#reboot();
-      },
-      () => {
-        this.#loseTable();
-      },
-    ];
+    const blows = [() => undefined, this.#kill, this.#reboot, this.#loseTable];
     random.pick(blows)();
   }
 
@@ -121,32 +75,32 @@ export class Chaos {
     });
   }
 
-  #kill(): void {
+  readonly #kill = (): void => {
     const { fleet, random } = this.#options;
     this.#world.journal.count("killed");
     fleet.some(random).process?.kill();
-  }
+  };
 
-  #pause(): void {
+  readonly #pause = (): void => {
     const { fleet, random } = this.#options;
     this.#world.journal.count("stopped for a while");
     fleet.some(random).process?.pause(500 + random.exponential(PAUSE_MS));
-  }
+  };
 
-  #crashInstance(): void {
+  readonly #crashInstance = (): void => {
     const { nodes, random } = this.#options;
     const node = random.pick(nodes);
     if (node.running.length === 0) return;
     this.#world.journal.count("instance crashed");
     node.crash(random.pick(node.running));
-  }
+  };
 
-  #reboot(): void {
+  readonly #reboot = (): void => {
     this.#rebootNode(this.#options.random.pick(this.#options.nodes));
-  }
+  };
 
   /** A node goes down just when it has started something: nobody may have heard of that yet. */
-  #rebootAtStart(): void {
+  readonly #rebootAtStart = (): void => {
     const { nodes, random } = this.#options;
     const node = random.pick(nodes);
     node.atNextStart(() => {
@@ -154,7 +108,7 @@ export class Chaos {
         if (this.#world.faults.active) this.#rebootNode(node);
       });
     });
-  }
+  };
 
   #rebootNode(node: SimNode): void {
     const { random, fleet } = this.#options;
@@ -164,7 +118,7 @@ export class Chaos {
     node.reboot(forgets);
   }
 
-  #switchOff(): void {
+  readonly #switchOff = (): void => {
     const { nodes, random, fleet } = this.#options;
     const node = random.pick(nodes);
     const program = fleet.named(node.id);
@@ -173,10 +127,10 @@ export class Chaos {
     program.offUntil = this.#world.scheduler.now + Math.min(OFF_MS_MAX, random.exponential(OFF_MS));
     program.process?.kill();
     node.reboot("nothing");
-  }
+  };
 
-  #loseTable(): void {
+  readonly #loseTable = (): void => {
     this.#world.journal.count("route table lost its past");
     void this.#options.table.losePast();
-  }
+  };
 }

@@ -4,9 +4,10 @@ import type { RecordChange } from "../../ports/state-store.js";
 import type { InvariantName, Journal } from "./journal.js";
 import type { Outside } from "./outside.js";
 import type { Scheduler } from "./scheduler.js";
+import { CLOCK_SKEW_MS_MAX } from "./sim-process.js";
 
 /** How far two processes' clocks may be apart. */
-export const SKEW_MS_MAX = 8_000;
+const CLOCKS_APART_MS_MAX = 2 * CLOCK_SKEW_MS_MAX;
 
 /** What a user's operation may change of an app, by the event that is committed with it. */
 const changedBy: Readonly<Record<string, readonly (keyof App)[]>> = {
@@ -122,7 +123,7 @@ export class CommitRules {
     const since = this.#drainingSince.get(instanceId);
     const drainMs = this.#present.get("release", releaseId)?.drainMs ?? 0;
     const drainedMs = since === undefined ? 0 : this.#scheduler.now - since;
-    if (drainedMs >= drainMs - SKEW_MS_MAX) return;
+    if (drainedMs >= drainMs - CLOCKS_APART_MS_MAX) return;
     const [user] = this.#outside.usersOf(instanceId);
     if (user === undefined) return;
     const seconds = (drainedMs / 1000).toFixed(1);

@@ -1,6 +1,6 @@
 import { messageOf } from "../../model/errors.js";
 import type { SeededRandom } from "./seeded-random.js";
-import { SimProcess, type World } from "./sim-process.js";
+import { CLOCK_SKEW_MS_MAX, SimProcess, type World } from "./sim-process.js";
 
 /** A program that is started again whenever it dies, and the process that it runs in now. */
 export interface Program {
@@ -19,8 +19,6 @@ export type Role = "server" | "agent" | "router";
 const roles: readonly Role[] = ["server", "agent", "router"];
 /** What supervises a program starts it again at once, or its machine has to come up first. */
 const restartsMs = [500, 8_000] as const;
-/** A process's clock is this far ahead or behind, at most. */
-const SKEW_MS = 4_000;
 
 /** All programs: starts them, and starts anew what died. */
 export class Fleet {
@@ -72,7 +70,7 @@ export class Fleet {
     const process = new SimProcess(this.#world, {
       name: program.name,
       run: program.runs,
-      skewMs: (this.#random.next() - 0.5) * 2 * SKEW_MS,
+      skewMs: (this.#random.next() - 0.5) * 2 * CLOCK_SKEW_MS_MAX,
       onDeath: () => {
         this.#bury(program);
       },

@@ -1,11 +1,9 @@
-import { onAbort } from "../../loops/abort.js";
 import { DinpError } from "../../model/errors.js";
 import type { ImageRef, InstanceExit, InstanceId, NodeId } from "../../model/records.js";
-import type { Prober, ProbeResult, ProbeTarget } from "../../ports/prober.js";
-import type { ExecEvent, InstanceSpec, LogLine, Runtime, RuntimeInstance } from "../../ports/runtime.js";
+import type { InstanceSpec, RuntimeInstance } from "../../ports/runtime.js";
 import type { LocalState } from "../../ports/system.js";
 import type { History } from "./history.js";
-import { EPOCH_MS, never, type SimProcess, type World } from "./sim-process.js";
+import { EPOCH_MS, type SimProcess, type World } from "./sim-process.js";
 
 /** How an instance behaves, from its variable `BEHAVIOR`: `ok`, `mute`, `crash:MS` or `slow:MS`. */
 interface Behavior {
@@ -30,10 +28,10 @@ export class SimNode {
   readonly #history: History;
   readonly #instances = new Map<InstanceId, SimInstance>();
   readonly #listeners = new Set<(instanceId: InstanceId) => void>();
-  #atNextStart: (() => void) | null = null;
   readonly #disk = new Map<string, string>();
   /** Digests of the images that instances can be started from. */
   readonly #images = new Set<string>();
+  #atNextStart: (() => void) | null = null;
 
   constructor(world: World, history: History, id: NodeId, address: string) {
     this.#world = world;
@@ -44,6 +42,11 @@ export class SimNode {
 
   get running(): readonly InstanceId[] {
     return [...this.#instances].filter(([, { exit }]) => exit === null).map(([id]) => id);
+  }
+
+  /** How many instances the runtime remembers that have ended. */
+  get leftovers(): number {
+    return this.#instances.size - this.running.length;
   }
 
   isRunning(instanceId: InstanceId): boolean {
@@ -65,13 +68,25 @@ export class SimNode {
     return null;
   }
 
+  isFree(port: number): boolean {
+    return this.listenerAt(port) === null;
+  }
+
   /** True when what listens there would answer now. */
-  #answersAt(port: number): boolean {
+  answersAt(port: number): boolean {
     for (const { spec, exit, startedAt, behavior } of this.#instances.values()) {
       if (spec.port !== port || exit !== null || behavior.answersAfterMs === null) continue;
       return this.#world.scheduler.now >= startedAt + behavior.answersAfterMs;
     }
     return false;
+  }
+
+  /** Calls back when an instance ends, until the returned function is called. */
+  onEnd(listener: (instanceId: InstanceId) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   /** Calls back when it starts an instance, once; only the last one who asked. */
@@ -82,11 +97,6 @@ export class SimNode {
   /** One instance ends by itself. */
   crash(instanceId: InstanceId): void {
     this.#end(instanceId, "exited", "it crashed");
-  }
-
-  /** How many instances the runtime remembers that have ended. */
-  get leftovers(): number {
-    return this.#instances.size - this.running.length;
   }
 
   /** All that ran is gone; `runtime`: the runtime does not even remember it; `all`: nor does the disk remember anything. */
@@ -118,105 +128,28 @@ export class SimNode {
     };
   }
 
-  isFree(port: number): boolean {
-    return this.listenerAt(port) === null;
-  }
-
-  proberOf(process: SimProcess): Prober {
-    return { probe: (target, options) => this.#probe(process, target, options) };
-  }
-
-  async #probe(
-    process: SimProcess,
-    target: ProbeTarget,
-    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
-  ): Promise<ProbeResult> {
-    const begunAt = this.#world.scheduler.now;
-    try {
-      const isUp = await process.call(
-        "prober",
-        "probe",
-        () => Promise.resolve(this.#answersAt(target.port)),
-        {
-          signal: options.signal,
-        },
-      );
-      const latencyMs = this.#world.scheduler.now - begunAt;
-      if (isUp && latencyMs <= options.timeoutMs) return { outcome: "success", latencyMs, status: 200 };
-      const reason = isUp ? `no answer within ${String(options.timeoutMs)} ms` : "connection refused";
-      return { outcome: "failure", latencyMs, reason, firstBytes: "" };
-    } catch (error) {
-      if (options.signal.aborted) throw error;
-      return { outcome: "unknown", reason: "the prober could not try" };
-    }
-  }
-
-  runtimeOf(process: SimProcess): Runtime {
-    const call = process.call.bind(process);
-    return {
-      open: () => Promise.resolve(),
-      capacity: () =>
-        call("runtime", "capacity", () =>
-          Promise.resolve({
-            runtime: "simulated",
-            memoryMb: 4_096,
-            cpuMillis: 8_000,
-            programs: null,
-            memoryLimit: "none",
-          }),
-        ),
-      prepareImage: (image, options = {}) =>
-        call("runtime", "prepareImage", () => this.#prepare(image), options),
-      list: (options = {}) => call("runtime", "list", () => Promise.resolve(this.#list()), options),
-      start: (spec, options = {}) =>
-        call("runtime", "start", () => Promise.resolve(this.#start(spec)), { isWrite: true, ...options }),
-      stop: (instanceId, { graceMs, signal }) =>
-        call("runtime", "stop", () => this.#stop(instanceId, graceMs), { isWrite: true, signal }),
-      remove: (instanceId, options = {}) =>
-        call("runtime", "remove", () => this.#remove(instanceId), {
-          isWrite: true,
-          ...options,
-        }),
-      watch: ({ signal }) =>
-        process.watch("runtime", (inner) => this.#hints(process, inner), { signal, isHint: true }),
-      logs: () => noLines(),
-      exec: () => noCommands(),
-      run: () => noCommands(),
-      stats: () => Promise.resolve(null),
-      pruneImages: (keep) => call("runtime", "pruneImages", () => this.#prune(keep), { isWrite: true }),
-      close: () => Promise.resolve(),
-    };
-  }
-
-  #random(mean: number): number {
-    return this.#world.faults.random.exponential(mean);
-  }
-
-  async #prepare({ digest }: ImageRef): Promise<void> {
+  /** Fetches the image. */
+  async prepare({ digest }: ImageRef): Promise<void> {
     if (this.#images.has(digest)) return;
     await this.#world.scheduler.sleep(this.#random(800));
     this.#images.add(digest);
   }
 
-  #prune(keep: readonly ImageRef[]): Promise<void> {
+  /** Forgets the images that none of these and no instance is of. */
+  prune(keep: readonly ImageRef[]): Promise<void> {
     const needed = new Set(keep.map(({ digest }) => digest));
     for (const { spec } of this.#instances.values()) needed.add(spec.image.digest);
     for (const digest of this.#images) if (!needed.has(digest)) this.#images.delete(digest);
     return Promise.resolve();
   }
 
-  #list(): readonly RuntimeInstance[] {
+  /** All that was started and not removed. */
+  list(): readonly RuntimeInstance[] {
     return [...this.#instances.values()].map((instance) => this.#view(instance));
   }
 
-  #view({ spec, startedAt, exit }: SimInstance): RuntimeInstance {
-    const { instanceId, appId, releaseId, port } = spec;
-    const state = exit === null ? "running" : "exited";
-    const at = EPOCH_MS + startedAt;
-    return { instanceId, appId, releaseId, port, host: this.address, state, startedAt: at, exit };
-  }
-
-  #start(spec: InstanceSpec): RuntimeInstance {
+  /** Starts it unless its id was used; throws where its image is not there. */
+  start(spec: InstanceSpec): RuntimeInstance {
     const known = this.#instances.get(spec.instanceId);
     if (known !== undefined) return this.#view(known);
     if (!this.#images.has(spec.image.digest)) {
@@ -238,17 +171,26 @@ export class SimNode {
     return this.#view(instance);
   }
 
-  async #stop(instanceId: InstanceId, graceMs: number): Promise<void> {
+  /** Ends it within its grace. */
+  async stop(instanceId: InstanceId, graceMs: number): Promise<void> {
     if (this.#instances.get(instanceId)?.exit !== null) return;
     this.#history.noteStop(instanceId, this.id);
     await this.#world.scheduler.sleep(Math.min(graceMs, this.#random(graceMs / 3)));
     this.#end(instanceId, "stopped", "stopped as it was asked to");
   }
 
-  #remove(instanceId: InstanceId): Promise<void> {
+  /** Ends it at once, and forgets it. */
+  remove(instanceId: InstanceId): Promise<void> {
     if (this.#instances.get(instanceId)?.exit === null) this.#history.noteStop(instanceId, this.id);
     this.#instances.delete(instanceId);
     return Promise.resolve();
+  }
+
+  #view({ spec, startedAt, exit }: SimInstance): RuntimeInstance {
+    const { instanceId, appId, releaseId, port } = spec;
+    const state = exit === null ? "running" : "exited";
+    const at = EPOCH_MS + startedAt;
+    return { instanceId, appId, releaseId, port, host: this.address, state, startedAt: at, exit };
   }
 
   #end(instanceId: InstanceId, cause: InstanceExit["cause"], message: string): void {
@@ -260,33 +202,8 @@ export class SimNode {
     for (const tell of [...this.#listeners]) tell(instanceId);
   }
 
-  async *#hints(process: SimProcess, signal: AbortSignal): AsyncGenerator<InstanceId, void> {
-    const news: InstanceId[] = [];
-    let wake: () => void = () => undefined;
-    const tell = (instanceId: InstanceId): void => {
-      news.push(instanceId);
-      wake();
-    };
-    const end = (): void => {
-      wake();
-    };
-    this.#listeners.add(tell);
-    const detach = onAbort(signal, end);
-    try {
-      while (!signal.aborted) {
-        const next = news.shift();
-        if (next !== undefined) yield next;
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-      if (process.isDead) await never();
-    } finally {
-      this.#listeners.delete(tell);
-      detach();
-    }
+  #random(mean: number): number {
+    return this.#world.faults.random.exponential(mean);
   }
 }
 
@@ -302,14 +219,4 @@ function behaviorOf(text: string): Behavior {
     default:
       return { answersAfterMs: 300, endsAfterMs: null };
   }
-}
-
-async function* noCommands(): AsyncGenerator<ExecEvent, void> {
-  await Promise.reject(new DinpError("DINP_UNAVAILABLE", "No command is run in the simulated world."));
-  yield* [];
-}
-
-async function* noLines(): AsyncGenerator<LogLine, void> {
-  await Promise.resolve();
-  yield* [];
 }

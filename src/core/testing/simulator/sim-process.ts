@@ -17,6 +17,9 @@ export interface World {
 /** The beginning of simulated time, in milliseconds since the Unix epoch. */
 export const EPOCH_MS = 1_700_000_000_000;
 
+/** How far a process's clock is ahead or behind, at most. */
+export const CLOCK_SKEW_MS_MAX = 4_000;
+
 const STALL_CHECK_MS = 250;
 
 /** One run of a program. When it dies, whatever it waits for never comes, and nothing it asks for is done. */

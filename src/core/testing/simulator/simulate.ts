@@ -1,9 +1,4 @@
-import { builtInTemplates } from "../../build/built-in-templates.js";
-import { Agent } from "../../loops/agent.js";
-import { InstancePorts } from "../../loops/instance-ports.js";
-import { Server } from "../../loops/server.js";
 import { defaultPlanPolicy, type PlanPolicy } from "../../plan/policy.js";
-import { createPlatform, type Platform } from "../../platform/platform.js";
 import type { RouteTable } from "../../ports/route-table.js";
 import type { StateStore } from "../../ports/state-store.js";
 import type { Clock, Random } from "../../ports/system.js";
@@ -11,19 +6,18 @@ import { Chaos } from "./chaos.js";
 import { Crowd } from "./crowd.js";
 import { Faults } from "./faults.js";
 import { checkFixpoint } from "./fixpoint.js";
-import { Fleet, type Program, type Role } from "./fleet.js";
+import { Fleet } from "./fleet.js";
 import { History } from "./history.js";
 import { Journal, type Violation } from "./journal.js";
 import type { Outside } from "./outside.js";
+import { Programs } from "./programs.js";
 import { Scheduler } from "./scheduler.js";
 import { SeededRandom } from "./seeded-random.js";
-import { behaviors, buildOf, hasher } from "./sim-build.js";
+import { behaviors, buildOf } from "./sim-build.js";
 import { SimNetwork } from "./sim-link.js";
 import { SimNode } from "./sim-node.js";
-import { EPOCH_MS, type SimProcess, type World } from "./sim-process.js";
-import { SimRouter } from "./sim-router.js";
-import { SimStore } from "./sim-store.js";
-import { SharedTable, SimTable } from "./sim-table.js";
+import { EPOCH_MS, type World } from "./sim-process.js";
+import { SharedTable } from "./sim-table.js";
 
 /**
  * The reference adapters that the simulated world is built on. They do no I/O of their own: whatever they wait for is the
@@ -69,9 +63,6 @@ export interface SimulationReport {
 
 const APPS_DOMAIN = "apps.test";
 const FAULTS_SHARE = 0.75;
-/** Few, so that they come back into use often. */
-const PORTS_PER_NODE = 7;
-const FIRST_PORT = 20_000;
 
 /**
  * Runs the real loops and engines in a simulated world: several servers, nodes and routers over one store and one route
@@ -87,26 +78,22 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 class Simulation {
   readonly #seed: number;
   readonly #endMs: number;
-  readonly #policy: PlanPolicy;
   readonly #scheduler = new Scheduler();
   readonly #journal: Journal;
   readonly #world: World;
   readonly #history: History;
   readonly #table: SharedTable;
-  readonly #network: SimNetwork;
   readonly #nodes: readonly SimNode[];
   readonly #fleet: Fleet;
   readonly #chaos: Chaos;
   readonly #crowd: Crowd;
-  readonly #platforms = new Map<string, Platform>();
-  readonly #routers = new Map<string, SimRouter>();
+  readonly #programs: Programs;
 
   constructor(options: SimulationOptions) {
-    const { seed, backends, minutes = 30, policy = defaultPlanPolicy } = options;
-    assertSizes(options);
+    const { seed, backends, policy = defaultPlanPolicy } = options;
+    const { servers, nodes: nodeCount, routers, minutes } = sizesOf(options);
     this.#seed = seed;
     this.#endMs = minutes * 60_000;
-    this.#policy = policy;
     this.#journal = new Journal(this.#scheduler, options.onLine ?? null);
     const random = new SeededRandom(seed, "chaos");
     const faults = new Faults({
@@ -123,29 +110,37 @@ class Simulation {
     );
     const tableRandom = new SeededRandom(seed, "table");
     this.#table = new SharedTable(this.#world, () => backends.createRouteTable({ random: tableRandom }));
-    this.#network = new SimNetwork(this.#world);
-    this.#nodes = numbered("n", options.nodes ?? 10).map(
+    this.#nodes = numbered("n", nodeCount).map(
       (id, index) => new SimNode(this.#world, this.#history, id, `10.0.0.${String(index + 1)}`),
     );
+    this.#programs = new Programs(this.#world, {
+      ...{
+        history: this.#history,
+        table: this.#table,
+        network: new SimNetwork(this.#world),
+        nodes: this.#nodes,
+      },
+      ...{ appsDomain: APPS_DOMAIN, policy },
+    });
     this.#fleet = new Fleet(this.#world, {
       random,
-      programs: this.#programs(options.servers ?? 3, options.routers ?? 2),
+      programs: [
+        ...numbered("server", servers).map((name) => this.#programs.server(name)),
+        ...this.#nodes.map((node) => this.#programs.agent(node)),
+        ...numbered("router", routers).map((name) => this.#programs.router(name)),
+      ],
       onDeath: ({ name }) => {
-        this.#platforms.delete(name);
-        this.#routers.delete(name);
+        this.#programs.forget(name);
       },
     });
-    const { fleet, nodes, table, history } = {
-      fleet: this.#fleet,
-      nodes: this.#nodes,
-      table: this.#table,
-      history: this.#history,
-    };
-    this.#chaos = new Chaos(this.#world, { random, fleet, nodes, table, history });
+    this.#chaos = new Chaos(this.#world, {
+      random,
+      ...{ fleet: this.#fleet, nodes: this.#nodes, table: this.#table, history: this.#history },
+    });
     this.#crowd = new Crowd(this.#world, {
-      ...{ random, history, appsDomain: APPS_DOMAIN },
-      platforms: () => [...this.#platforms.values()],
-      routers: () => [...this.#routers.values()],
+      ...{ random, history: this.#history, appsDomain: APPS_DOMAIN },
+      platforms: () => [...this.#programs.platforms.values()],
+      routers: () => [...this.#programs.routers.values()],
     });
   }
 
@@ -170,7 +165,12 @@ class Simulation {
       const { routes } = await this.#table.present.snapshot();
       checkFixpoint({
         routes,
-        ...{ history: this.#history, nodes: this.#nodes, routers: this.#routers, journal: this.#journal },
+        ...{
+          history: this.#history,
+          nodes: this.#nodes,
+          routers: this.#programs.routers,
+          journal: this.#journal,
+        },
         ...{ apps: this.#crowd.apps, wanted: this.#crowd.wanted, appsDomain: APPS_DOMAIN },
       });
     }
@@ -197,33 +197,10 @@ class Simulation {
       isRunning: (instanceId) => this.#nodes.some((node) => node.isRunning(instanceId)),
       mayHaveAnswered: (instanceId) => !this.#nodes.some((node) => node.isSilentYet(instanceId)),
       usersOf: (instanceId) =>
-        [...this.#routers.values()].flatMap((router) => router.useOf(instanceId) ?? []),
+        [...this.#programs.routers.values()].flatMap((router) => router.useOf(instanceId) ?? []),
       soughtAt: (host, port) =>
-        [...this.#routers.values()].flatMap((router) => [...router.soughtAt(host, port)]),
+        [...this.#programs.routers.values()].flatMap((router) => [...router.soughtAt(host, port)]),
     };
-  }
-
-  #programs(servers: number, routers: number): readonly Pick<Program, "name" | "role" | "start">[] {
-    const of = (
-      role: Role,
-      name: string,
-      start: Program["start"],
-    ): Pick<Program, "name" | "role" | "start"> => ({
-      name,
-      role,
-      start,
-    });
-    return [
-      ...numbered("server", servers).map((name) =>
-        of("server", name, (process, signal) => this.#serve(process, signal)),
-      ),
-      ...this.#nodes.map((node) =>
-        of("agent", node.id, (process, signal) => this.#runAgent(node, process, signal)),
-      ),
-      ...numbered("router", routers).map((name) =>
-        of("router", name, (process, signal) => this.#route(process, signal)),
-      ),
-    ];
   }
 
   /** What is there before anything runs: the routers' registrations, and builds to deploy. */
@@ -239,66 +216,20 @@ class Simulation {
       }
     }
   }
-
-  #serve(process: SimProcess, signal: AbortSignal): Promise<void> {
-    const { clock, random, logger, name } = process;
-    const store = new SimStore(process, this.#history);
-    const server = new Server({
-      ...{ store, clock, random, logger, holder: name, appsDomain: APPS_DOMAIN, policy: this.#policy },
-      table: new SimTable(process, this.#table),
-      link: this.#network.linkOf(process),
-    });
-    const info = { version: "0", clusterId: "sim", appsDomain: APPS_DOMAIN, routerUrl: "http://router" };
-    this.#platforms.set(
-      name,
-      createPlatform({
-        ...{ store, clock, random, logger, hasher, info: () => info },
-        builder: {
-          templates: builtInTemplates,
-          build: () => Promise.reject(new TypeError("Nothing is built here.")),
-        },
-        logs: server,
-      }),
-    );
-    return server.run(signal);
-  }
-
-  async #runAgent(node: SimNode, process: SimProcess, signal: AbortSignal): Promise<void> {
-    const { clock, random, logger } = process;
-    const state = node.diskOf(process);
-    const ports = new InstancePorts({
-      range: { first: FIRST_PORT, last: FIRST_PORT + PORTS_PER_NODE - 1 },
-      isFree: (port) => Promise.resolve(node.isFree(port)),
-      ...{ state, random },
-    });
-    const agent = new Agent({
-      ...{ nodeId: node.id, address: node.address, state, ports, clock, random, logger },
-      runtime: node.runtimeOf(process),
-      prober: node.proberOf(process),
-      link: this.#network.linkOf(process),
-      imageGraceMs: IMAGE_GRACE_MS,
-    });
-    await agent.run(signal);
-  }
-
-  #route(process: SimProcess, signal: AbortSignal): Promise<void> {
-    const table = new SimTable(process, this.#table);
-    const router = new SimRouter(this.#world, process, table, this.#nodes, process.name);
-    this.#routers.set(process.name, router);
-    return router.run(signal);
-  }
 }
 
-/** Shorter than it takes in life: images go while their releases come back. */
-const IMAGE_GRACE_MS = 30_000;
+type Sizes = Required<Pick<SimulationOptions, "servers" | "nodes" | "routers" | "minutes">>;
 
-function assertSizes({ seed, servers = 3, nodes = 10, routers = 2, minutes = 30 }: SimulationOptions): void {
+/** How large the world is. `TypeError` for one that is none. */
+function sizesOf({ seed, servers = 3, nodes = 10, routers = 2, minutes = 30 }: SimulationOptions): Sizes {
   if (!Number.isSafeInteger(seed)) throw new TypeError(`seed must be a whole number; got ${String(seed)}.`);
   for (const [name, count] of Object.entries({ servers, nodes, routers })) {
     if (!Number.isSafeInteger(count) || count < 1)
       throw new TypeError(`${name} must be a whole number from 1; got ${String(count)}.`);
   }
-  if (!(minutes >= 20)) throw new TypeError(`minutes must be at least 20; got ${String(minutes)}.`);
+  if (!Number.isFinite(minutes) || minutes < 20)
+    throw new TypeError(`minutes must be a number from 20; got ${String(minutes)}.`);
+  return { servers, nodes, routers, minutes };
 }
 
 function numbered(prefix: string, count: number): readonly string[] {
