@@ -12,6 +12,7 @@ import {
   startProcess,
   stopProcess,
 } from "../../scripts/lib/services/owned-process.mjs";
+import { tryCommand } from "../../scripts/lib/services/command.mjs";
 import { registryService } from "../../scripts/lib/services/registry.mjs";
 import { missingServices } from "../../scripts/lib/services/variables.mjs";
 import { describeWithServices } from "../support/services.js";
@@ -33,6 +34,18 @@ const sleeper = (code = ""): [string, ...string[]] => [
   `${code};setInterval(() => {}, 1000);require("fs").writeFileSync("up","")`,
 ];
 const isUp = async (): Promise<boolean> => existsSync(join(folder, "up"));
+
+describe("a command that takes too long", () => {
+  it("is given up in time, also when what it started holds its output", async () => {
+    const began = performance.now();
+    const script = "echo begun; sleep 5 & wait";
+    expect(await tryCommand("sh", ["-c", script], { timeoutMs: 200 })).toEqual({
+      code: 124,
+      output: "begun\n",
+    });
+    expect(performance.now() - began).toBeLessThan(4_000);
+  });
+});
 
 describe("a process that the services started", () => {
   it("is ended by SIGTERM, by SIGKILL when it does not listen, and also while it is stopped", async () => {

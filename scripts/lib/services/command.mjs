@@ -21,6 +21,8 @@ export function tryCommand(command, args, options = {}) {
     const timer = setTimeout(() => {
       isLate = true;
       child.kill("SIGKILL");
+      // What it has started may hold the other ends, and go on.
+      for (const stream of [child.stdout, child.stderr]) stream.destroy();
     }, timeoutMs);
     /** @param {number} code */
     const end = (code) => {

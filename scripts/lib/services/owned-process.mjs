@@ -139,9 +139,9 @@ export function logTail(folder, name) {
 export async function stopProcess(folder, name, graceMs) {
   const identity = readProcess(folder, name);
   if (identity === null) return;
-  if (isAlive(identity)) process.kill(identity.pid, "SIGTERM");
+  signal(identity, "SIGTERM");
   // A process that was stopped by a signal takes no other until it goes on.
-  if (isAlive(identity)) process.kill(identity.pid, "SIGCONT");
+  signal(identity, "SIGCONT");
   if (!(await hasEnded([identity], graceMs))) await killAll([identity]);
 }
 
@@ -178,15 +178,19 @@ function environmentOf(pid) {
   }
 }
 
+/** @param {Identity} identity @param {NodeJS.Signals} name */
+function signal(identity, name) {
+  try {
+    if (isAlive(identity)) process.kill(identity.pid, name);
+  } catch (error) {
+    // It ended by itself in between.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
 /** @param {readonly Identity[]} identities */
 async function killAll(identities) {
-  for (const identity of identities) {
-    try {
-      if (isAlive(identity)) process.kill(identity.pid, "SIGKILL");
-    } catch {
-      // It ended by itself in between.
-    }
-  }
+  for (const identity of identities) signal(identity, "SIGKILL");
   if (await hasEnded(identities, KILL_MS_MAX)) return;
   const left = identities.filter(isAlive).map(({ pid }) => pid);
   throw new Error(`Processes that do not end: ${left.join(", ")}.`);
