@@ -61,6 +61,13 @@ describe("a suite whose harness is not as it says", () => {
     });
   });
 
+  it("a store that never answers: fails in time", { timeout: 5_000 }, async () => {
+    const hanging = brokenStore("hanging", "none", () => ({ commit: () => new Promise(() => undefined) }));
+    const suite = stateStoreSuite(() => storeHarness(hanging.mutate), { waitMs: 10 });
+    const { run } = caseOf(suite, "a write without ifRevision is unconditional");
+    await expect(run()).rejects.toThrow("Waited in vain for the end of the case");
+  });
+
   it.each([
     "changing what went in or came out changes nothing in the store",
     "a watch of some kinds has only their changes",

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { withinBounds, type ConformanceCase, type SuiteOptions } from "./conformance.js";
+import { boundedCase } from "./bounded-case.js";
+import type { ConformanceCase, SuiteOptions } from "./conformance.js";
+
+/** Cases of many steps, each of which may be waited for. */
+const WAITS_MAX = 30;
 
 /** A case that may need what only some harnesses can show. */
 interface SupportedCase<Means> {
@@ -25,24 +29,21 @@ export function supportedCases<
   readonly run: (each: Case, harness: Harness) => Promise<void>;
 }): readonly ConformanceCase[] {
   const { cases, supports, bounds, create, run } = options;
-  const runCase = async (each: Case): Promise<void> => {
-    const harness = await create(each);
-    try {
-      const { requires } = each;
-      if (requires !== undefined) {
-        const message = `The harness has no \`${requires}\`: give it, or declare it in \`supports\`.`;
-        assert.ok(harness[requires], message);
-      }
-      await run(each, harness);
-    } finally {
-      await harness.dispose();
-    }
-  };
   return cases
     .filter(({ requires }) => requires === undefined || supports[requires])
-    .map((each) => ({
-      name: each.name,
-      run: () => withinBounds(bounds, () => runCase(each)),
-      ...(each.stays === undefined ? {} : { stays: each.stays }),
-    }));
+    .map((each) =>
+      boundedCase({
+        ...{ name: each.name, stays: each.stays, bounds, waitsMax: WAITS_MAX },
+        create: () => create(each),
+        check: async (harness) => {
+          const { requires } = each;
+          if (requires !== undefined) {
+            const message = `The harness has no \`${requires}\`: give it, or declare it in \`supports\`.`;
+            assert.ok(harness[requires], message);
+          }
+          await run(each, harness);
+        },
+        dispose: (harness) => harness.dispose(),
+      }),
+    );
 }
