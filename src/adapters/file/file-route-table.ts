@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { resolve } from "node:path";
 import {
   assertTableEpoch,
@@ -7,7 +6,6 @@ import {
   compareRoutes,
   diffRoutes,
   DinpError,
-  isDinpError,
   messageOf,
   prepareRouteChanges,
   routeKey,
@@ -20,10 +18,12 @@ import {
   type RouteTableSnapshot,
   type RouteTableVersion,
 } from "@dinp/core";
+import { EditReader, type Problem } from "./edit-reader.js";
 import { startFolderHints } from "./folder-hints.js";
 import { formatTable } from "./format-table.js";
-import { parseTable, type FileTable } from "./parse-table.js";
-import { TableFile, type FileText } from "./table-file.js";
+import type { FileTable } from "./parse-table.js";
+import { readTable } from "./read-table.js";
+import { TableFile } from "./table-file.js";
 
 export interface FileRouteTableOptions {
   /** The file that people edit; it must be there when the table is opened. */
@@ -63,30 +63,15 @@ export function createFileRouteTable(options: FileRouteTableOptions): FileRouteT
   return new TableInFile(options);
 }
 
-/** Checks a route file as `open` would, without serving it. Gives its routes. */
-export async function readRouteFile(path: string): Promise<readonly Route[]> {
-  const file = new TableFile(resolve(path));
-  return readTable(file, await readText(file)).routes;
-}
-
+/** Hints that come within this long are one. */
 const HINT_DELAY_MS = 20;
-const SETTLE_ROUNDS_MAX = 10;
-const SETTLE_STEP_MS = 10;
-/** A file may change again without a new time stamp within this long: the clocks of file systems are coarse. */
-const STAMP_COARSE_MS = 1_000;
-
-interface Problem {
-  /** Of the text that cannot be used; null when there was none. */
-  readonly hash: string | null;
-  readonly error: DinpError;
-}
 
 class TableInFile implements FileRouteTable {
   readonly #file: TableFile;
+  readonly #edits: EditReader;
   readonly #versions: RouteTable;
   readonly #logger: Logger;
   readonly #pollMs: number;
-  readonly #settleMs: number;
   #phase: "new" | "opening" | "open" | "closed" = "new";
   #turns: Promise<unknown> = Promise.resolve();
   #stopHints: () => void = () => undefined;
@@ -95,18 +80,13 @@ class TableInFile implements FileRouteTable {
   /** The hash of the text that is served. */
   #served = "";
   #problem: Problem | null = null;
-  /** Unsure: written so shortly before that it may have changed once more without another stamp. */
-  #lookedAt: { readonly stamp: string | undefined; readonly isSure: boolean } = {
-    stamp: undefined,
-    isSure: false,
-  };
 
   constructor(options: FileRouteTableOptions) {
     this.#file = new TableFile(resolve(options.path));
     this.#versions = options.versions;
     this.#logger = options.logger;
     this.#pollMs = options.pollMs ?? 2_000;
-    this.#settleMs = options.settleMs ?? 100;
+    this.#edits = new EditReader(this.#file, options.settleMs ?? 100);
   }
 
   async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -115,8 +95,8 @@ class TableInFile implements FileRouteTable {
     assertNotAborted(options.signal);
     this.#phase = "opening";
     try {
-      const text = await readText(this.#file);
-      await this.#serve(readTable(this.#file, text), text.hash);
+      const { table, hash } = await readTable(this.#file);
+      await this.#serve(table, hash);
     } catch (error) {
       if (!this.#isClosed()) this.#phase = "new";
       throw error;
@@ -223,7 +203,7 @@ class TableInFile implements FileRouteTable {
       const mustRead = this.#mustRead;
       this.#mustRead = false;
       void this.#inTurn(async () => {
-        if (!mustRead && (await this.#isUnchanged())) return;
+        if (!mustRead && (await this.#edits.isUnchanged())) return;
         if (this.#phase === "open") await this.#look();
       }).catch((error: unknown) => {
         this.#logger.error("the route file could not be looked at", { error: messageOf(error) });
@@ -232,63 +212,26 @@ class TableInFile implements FileRouteTable {
     this.#hintTimer.unref();
   }
 
-  async #isUnchanged(): Promise<boolean> {
-    const { stamp, isSure } = this.#lookedAt;
-    return isSure && (await this.#file.stamp())?.text === stamp;
-  }
-
   /** Takes over what the file says. Never rejects because of what is in it. */
   async #look(): Promise<void> {
-    for (let round = 0; ; round += 1) {
-      const { problem, table, hash } = await this.#readOnce();
-      if (table !== null && hash !== null) {
-        await this.#serve(table, hash);
+    const reading = await this.#edits.read(this.#served, this.#problem, () => this.#phase === "open");
+    switch (reading.kind) {
+      case "same problem":
+        return;
+      case "problem":
+        this.#problem = reading.problem;
+        this.#logger.warn("the route file cannot be used; the last good table is served", {
+          file: this.#file.path,
+          problem: reading.problem.error.message,
+        });
+        return;
+      case "table":
+        await this.#serve(reading.table, reading.hash);
         this.#recovered();
         return;
-      }
-      if (problem === null) {
+      case "served":
         this.#recovered();
-        return;
-      }
-      if (isSame(this.#problem, problem)) return;
-      // Editors that empty a file before they fill it, and those that move it away before they put the new one there.
-      if (round < SETTLE_ROUNDS_MAX && this.#phase === "open" && (await this.#isSettling())) continue;
-      this.#problem = problem;
-      this.#logger.warn("the route file cannot be used; the last good table is served", {
-        file: this.#file.path,
-        problem: problem.error.message,
-      });
-      return;
     }
-  }
-
-  async #readOnce(): Promise<{
-    readonly problem: Problem | null;
-    readonly table: FileTable | null;
-    readonly hash: string | null;
-  }> {
-    let text: FileText | null = null;
-    try {
-      const stamp = await this.#file.stamp();
-      const isSure = stamp === null || Date.now() - stamp.writtenAtMs > STAMP_COARSE_MS;
-      this.#lookedAt = { stamp: stamp?.text, isSure };
-      text = await this.#file.read();
-      if (text.hash === this.#served) return { problem: null, table: null, hash: text.hash };
-      return { problem: null, table: parseTable(text.text), hash: text.hash };
-    } catch (error) {
-      if (!isDinpError(error)) throw error;
-      return { problem: { hash: text?.hash ?? null, error }, table: null, hash: null };
-    }
-  }
-
-  /** True as soon as the file is another one than was last looked at; false when it stays the same for a while. */
-  async #isSettling(): Promise<boolean> {
-    const { stamp } = this.#lookedAt;
-    for (let waitedMs = 0; waitedMs < this.#settleMs && this.#phase === "open"; waitedMs += SETTLE_STEP_MS) {
-      await delay(SETTLE_STEP_MS, undefined, { ref: false });
-      if ((await this.#file.stamp())?.text !== stamp) return true;
-    }
-    return false;
   }
 
   async #serve(table: FileTable, hash: string): Promise<void> {
@@ -346,39 +289,6 @@ class TableInFile implements FileRouteTable {
   #isClosed(): boolean {
     return this.#phase === "closed";
   }
-}
-
-/** By the text that cannot be used, else by the reason why there is none. */
-function isSame(one: Problem | null, other: Problem): boolean {
-  if (one === null || one.hash !== other.hash) return false;
-  return one.hash !== null || one.error.message === other.error.message;
-}
-
-async function readText(file: TableFile): Promise<FileText> {
-  try {
-    return await file.read();
-  } catch (error) {
-    throw unusable(file, error);
-  }
-}
-
-function readTable(file: TableFile, { text }: FileText): FileTable {
-  try {
-    return parseTable(text);
-  } catch (error) {
-    throw unusable(file, error);
-  }
-}
-
-function unusable(file: TableFile, error: unknown): unknown {
-  if (!isDinpError(error)) return error;
-  const { code, message, hint, retryable, details } = error;
-  return new DinpError(code, `The route file ${file.path} cannot be used: ${message}.`, {
-    retryable,
-    details,
-    cause: error,
-    hint: hint ?? 'The smallest table is {"routes": []}.',
-  });
 }
 
 function changed(routes: readonly Route[], changes: readonly RouteChange[]): readonly Route[] {

@@ -1,6 +1,2 @@
-export {
-  createFileRouteTable,
-  readRouteFile,
-  type FileRouteTable,
-  type FileRouteTableOptions,
-} from "./file-route-table.js";
+export { createFileRouteTable, type FileRouteTable, type FileRouteTableOptions } from "./file-route-table.js";
+export { readRouteFile } from "./read-table.js";

@@ -44,7 +44,7 @@ export class TableFile {
     }
   }
 
-  /** `DINP_NOT_FOUND`, `DINP_TOO_LARGE` (over 64 MiB), `DINP_INVALID` (no file, or not UTF-8), `DINP_UNAVAILABLE`. */
+  /** `DINP_NOT_FOUND`, `DINP_TOO_LARGE` (over 64 MiB), `DINP_INVALID` (a folder or pipe, or not UTF-8), `DINP_UNAVAILABLE`. */
   async read(): Promise<FileText> {
     let handle: FileHandle;
     try {
