@@ -2,8 +2,12 @@ import {
   abortableStream,
   assertImageRepository,
   assertImageTag,
+  assertManifestSize,
+  contentMismatch,
+  contentNotFound,
   DinpError,
   imageDigestHex,
+  namedBlobMissing,
   referencedDigests,
   type ByteStream,
   type Clock,
@@ -13,7 +17,6 @@ import {
   type Registry,
 } from "@dinp/core";
 
-const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 /** A blob that somebody wrote, mounted or asked for this recently may be about to be named in a manifest. */
 const RECENT_MS = 3_600_000;
@@ -76,7 +79,7 @@ class MemoryRegistry implements Registry {
   async readManifest(repository: string, digest: string, options?: Options): Promise<Manifest> {
     imageDigestHex(digest);
     const held = (await this.#enter(repository, options))?.manifests.get(digest);
-    if (held === undefined) throw notFound("manifest", repository, digest);
+    if (held === undefined) throw contentNotFound("manifest", repository, digest);
     const bytes = this.#content("manifest", repository, digest);
     this.#check(repository, digest, bytes);
     return { mediaType: held.mediaType, digest, bytes: bytes.slice() };
@@ -91,14 +94,12 @@ class MemoryRegistry implements Registry {
     if (tag !== undefined) assertImageTag(tag);
     const { mediaType } = manifest;
     const bytes = manifest.bytes.slice();
-    if (bytes.length > MANIFEST_BYTES_MAX) {
-      throw new DinpError("DINP_TOO_LARGE", `A manifest has at most ${String(MANIFEST_BYTES_MAX)} bytes.`);
-    }
+    assertManifestSize(bytes);
     const references = referencedDigests(mediaType, bytes);
     for (const digest of references) imageDigestHex(digest);
     const held = await this.#enter(repository, options);
     for (const digest of references) {
-      if (held?.blobs.has(digest) !== true) throw missing(repository, digest);
+      if (held?.blobs.has(digest) !== true) throw namedBlobMissing(repository, digest);
     }
     const descriptor = { mediaType, digest: this.#digestOf(bytes), size: bytes.length };
     const { digest } = descriptor;
@@ -135,7 +136,7 @@ class MemoryRegistry implements Registry {
     const content = await this.#collect(abortableStream(bytes, signal));
     throwIfAborted(signal);
     const digest = this.#digestOf(content);
-    if (expected !== undefined && expected !== digest) throw mismatch(repository, expected, digest);
+    if (expected !== undefined && expected !== digest) throw contentMismatch(repository, expected, digest);
     this.#keep(digest, content);
     this.#made(repository).blobs.set(digest, this.#clock.monotonicMs());
     return { digest, size: content.length };
@@ -164,7 +165,7 @@ class MemoryRegistry implements Registry {
     options: Options,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const held = await this.#enter(repository, options);
-    if (held?.blobs.has(digest) !== true) throw notFound("blob", repository, digest);
+    if (held?.blobs.has(digest) !== true) throw contentNotFound("blob", repository, digest);
     const bytes = this.#content("blob", repository, digest);
     for (let at = 0; at < bytes.length; at += READ_BYTES) {
       yield bytes.slice(at, at + READ_BYTES);
@@ -217,13 +218,13 @@ class MemoryRegistry implements Registry {
 
   #content(what: "blob" | "manifest", repository: string, digest: string): Uint8Array {
     const bytes = this.#contents.get(digest);
-    if (bytes === undefined) throw notFound(what, repository, digest);
+    if (bytes === undefined) throw contentNotFound(what, repository, digest);
     return bytes;
   }
 
   #check(repository: string, digest: string, bytes: Uint8Array): void {
     const actual = this.#digestOf(bytes);
-    if (actual !== digest) throw mismatch(repository, digest, actual);
+    if (actual !== digest) throw contentMismatch(repository, digest, actual);
   }
 
   #digestOf(bytes: Uint8Array): string {
@@ -256,27 +257,6 @@ class MemoryRegistry implements Registry {
       { hint: "Delete images, or use a registry on disk.", details: { bytesMax: this.#bytesMax } },
     );
   }
-}
-
-function notFound(what: "blob" | "manifest", repository: string, digest: string): DinpError {
-  return new DinpError("DINP_IMAGE_NOT_FOUND", `There is no ${what} ${digest} in ${repository}.`, {
-    details: { repository, digest },
-  });
-}
-
-function missing(repository: string, digest: string): DinpError {
-  return new DinpError("DINP_INVALID", `The manifest names ${digest}, which ${repository} lacks.`, {
-    hint: "Write (or mount) the blobs first, then the manifest.",
-    details: { repository, digest },
-  });
-}
-
-function mismatch(repository: string, expected: string, actual: string): DinpError {
-  return new DinpError(
-    "DINP_DIGEST_MISMATCH",
-    `Content of ${repository} should be ${expected} and is ${actual}.`,
-    { hint: "It was damaged: push it again.", details: { repository, expected, actual } },
-  );
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

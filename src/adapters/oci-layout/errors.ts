@@ -19,25 +19,6 @@ export function unavailable(what: string, error: unknown): DinpError {
   });
 }
 
-/** `DINP_IMAGE_NOT_FOUND` for a blob or manifest. */
-export function notFound(what: "blob" | "manifest", repository: string, digest: string): DinpError {
-  return new DinpError("DINP_IMAGE_NOT_FOUND", `There is no ${what} ${digest} in ${repository}.`, {
-    details: { repository, digest },
-  });
-}
-
-/** `DINP_DIGEST_MISMATCH`. */
-export function mismatch(repository: string, expected: string, actual: string): DinpError {
-  return new DinpError(
-    "DINP_DIGEST_MISMATCH",
-    `Content of ${repository} should be ${expected} and is ${actual}.`,
-    {
-      hint: "It was damaged on its way or on disk: push it again.",
-      details: { repository, expected, actual },
-    },
-  );
-}
-
 /** Throws `DINP_ABORTED` once the signal has aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "The registry call was aborted.");

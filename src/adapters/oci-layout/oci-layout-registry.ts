@@ -4,8 +4,12 @@ import { join } from "node:path";
 import {
   abortableStream,
   assertImageTag,
-  DinpError,
+  assertManifestSize,
+  contentMismatch,
+  contentNotFound,
   imageDigestHex,
+  manifestBytesMax,
+  namedBlobMissing,
   referencedDigests,
   type ByteStream,
   type Descriptor,
@@ -13,13 +17,12 @@ import {
   type Registry,
 } from "@dinp/core";
 import { linkFile, makeFolder, removeLeftovers, replaceFile, TemporaryFile } from "./durable-files.js";
-import { codeOf, mismatch, notFound, throwIfAborted, unavailable } from "./errors.js";
+import { codeOf, throwIfAborted, unavailable } from "./errors.js";
+import { KeyedLock } from "./keyed-lock.js";
 import { formatIndex, readIndex, withManifest, type IndexEntry } from "./layout-index.js";
-import { repositoryFolder } from "./names.js";
 import { RecentBlobs } from "./recent-blobs.js";
-import { KeyedLock } from "./repository-lock.js";
+import { repositoryFolder } from "./repository-folder.js";
 
-const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 const READ_BYTES = 256 * 1024;
 
 export interface OciLayoutRegistryOptions {
@@ -78,13 +81,13 @@ export class OciLayoutRegistry implements Registry {
     const place = this.#place(repository);
     const path = join(place.blobs, imageDigestHex(digest));
     const entry = (await this.#entries(place, options?.signal)).find((item) => item.digest === digest);
-    if (entry === undefined) throw notFound("manifest", repository, digest);
+    if (entry === undefined) throw contentNotFound("manifest", repository, digest);
     const chunks: Uint8Array[] = [];
     let size = 0;
     for await (const chunk of this.#read(place, path, digest, "manifest", options?.signal)) {
       chunks.push(chunk);
       size += chunk.length;
-      if (size > MANIFEST_BYTES_MAX) throw mismatch(repository, digest, "larger than a manifest can be");
+      if (size > manifestBytesMax) throw contentMismatch(repository, digest, "larger than a manifest can be");
     }
     return { mediaType: entry.mediaType, digest, bytes: new Uint8Array(Buffer.concat(chunks)) };
   }
@@ -98,9 +101,7 @@ export class OciLayoutRegistry implements Registry {
     const tag = options?.tag ?? null;
     if (tag !== null) assertImageTag(tag);
     const { mediaType, bytes } = manifest;
-    if (bytes.length > MANIFEST_BYTES_MAX) {
-      throw new DinpError("DINP_TOO_LARGE", `A manifest has at most ${String(MANIFEST_BYTES_MAX)} bytes.`);
-    }
+    assertManifestSize(bytes);
     const references = referencedDigests(mediaType, bytes).map((digest) => ({
       digest,
       hex: imageDigestHex(digest),
@@ -109,15 +110,8 @@ export class OciLayoutRegistry implements Registry {
     const descriptor = { mediaType, digest: `sha256:${hex}`, size: bytes.length };
     return await this.#write(place, "store a manifest", options?.signal, async () => {
       for (const reference of references) {
-        if (await exists(join(place.blobs, reference.hex))) continue;
-        throw new DinpError(
-          "DINP_INVALID",
-          `The manifest names ${reference.digest}, which ${repository} lacks.`,
-          {
-            hint: "Write (or mount) the blobs first, then the manifest.",
-            details: { repository, digest: reference.digest },
-          },
-        );
+        if (!(await exists(join(place.blobs, reference.hex))))
+          throw namedBlobMissing(repository, reference.digest);
       }
       await replaceFile(this.#temporary, join(place.blobs, hex), bytes);
       const before = await readIndex(place.index);
@@ -162,7 +156,7 @@ export class OciLayoutRegistry implements Registry {
     try {
       const { hex, size } = await fill(file, abortableStream(bytes, signal));
       const digest = `sha256:${hex}`;
-      if (expected !== undefined && expected !== digest) throw mismatch(repository, expected, digest);
+      if (expected !== undefined && expected !== digest) throw contentMismatch(repository, expected, digest);
       await this.#write(place, "store a blob", signal, async () => {
         this.#recent.note(place.folder, hex);
         await file.moveTo(join(place.blobs, hex));
@@ -263,7 +257,7 @@ export class OciLayoutRegistry implements Registry {
     throwIfAborted(signal);
     const file = await open(path, "r").catch((error: unknown) => {
       throw codeOf(error) === "ENOENT"
-        ? notFound(what, place.repository, digest)
+        ? contentNotFound(what, place.repository, digest)
         : unavailable("read", error);
     });
     try {
@@ -279,7 +273,7 @@ export class OciLayoutRegistry implements Registry {
         throwIfAborted(signal);
       }
       const actual = `sha256:${hash.digest("hex")}`;
-      if (actual !== digest) throw mismatch(place.repository, digest, actual);
+      if (actual !== digest) throw contentMismatch(place.repository, digest, actual);
     } finally {
       await file.close();
     }

@@ -1,8 +1,9 @@
 import { DinpError, type Clock } from "@dinp/core";
 import { parseChallenges, type Challenge } from "./challenge.js";
+import { abortable } from "./concurrency.js";
 import { statusError, unavailable } from "./errors.js";
 import type { OciCredentials, OciSettings } from "./options.js";
-import { abortable, parseJson, textOf } from "./small.js";
+import { parseJson, textOf } from "./json.js";
 import { parseRetryAfter } from "./retry.js";
 import type { Answer, Transport } from "./transport.js";
 
@@ -47,7 +48,7 @@ export class Authenticator {
   async authorization(scope: string, signal: AbortSignal | undefined): Promise<string | null> {
     if (this.#service === null) return this.#basic;
     const token = this.#tokens.get(scope);
-    if (token !== undefined && this.#clock.monotonicMs() < token.staleAtMs) return `Bearer ${token.value}`;
+    if (token !== undefined && this.#isFresh(token)) return `Bearer ${token.value}`;
     return `Bearer ${(await this.#fetchToken(scope, scope, signal)).value}`;
   }
 
@@ -96,7 +97,7 @@ export class Authenticator {
     const token = this.#tokens.get(scope);
     const isNewer = token !== undefined && `Bearer ${token.value}` !== sent;
     if (isNewer) return `Bearer ${token.value}`;
-    if (parameters.get("error") === "insufficient_scope" && this.#isFresh(token)) {
+    if (parameters.get("error") === "insufficient_scope" && token !== undefined && this.#isFresh(token)) {
       throw await this.#notAllowed();
     }
     const realm = parameters.get("realm") ?? "";
@@ -118,8 +119,8 @@ export class Authenticator {
   }
 
   /** Whether a token was given so lately that its end is not why it is refused. */
-  #isFresh(token: Token | undefined): boolean {
-    return token !== undefined && this.#clock.monotonicMs() < token.staleAtMs;
+  #isFresh({ staleAtMs }: Token): boolean {
+    return this.#clock.monotonicMs() < staleAtMs;
   }
 
   async #fetchToken(key: string, scope: string, signal: AbortSignal | undefined): Promise<Token> {

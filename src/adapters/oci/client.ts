@@ -3,7 +3,7 @@ import { Authenticator } from "./authenticator.js";
 import { statusError, unavailable } from "./errors.js";
 import type { OciSettings } from "./options.js";
 import { parseRetryAfter, retrying } from "./retry.js";
-import { isObject, parseJson } from "./small.js";
+import { isObject, parseJson } from "./json.js";
 import { Transport, type Answer, type Outgoing } from "./transport.js";
 
 const ERROR_BYTES_MAX = 64 * 1024;

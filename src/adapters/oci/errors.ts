@@ -6,7 +6,8 @@ const CERTIFICATE =
 const NOT_TLS =
   /^(?:EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG|ERR_SSL_HTTP_REQUEST)$/;
 
-const waits: ReadonlyMap<string, string> = new Map([
+/** What a host does, by the code of the error. */
+const faults: ReadonlyMap<string, string> = new Map([
   ["UND_ERR_CONNECT_TIMEOUT", "does not let itself be connected to"],
   ["UND_ERR_HEADERS_TIMEOUT", "does not answer"],
   ["UND_ERR_BODY_TIMEOUT", "stopped in the middle of an answer"],
@@ -30,7 +31,7 @@ export function networkError(host: string, error: unknown): DinpError {
       hint: "Is it a registry for plain http, or is the port another service's?",
     });
   }
-  const what = waits.get(code) ?? "cannot be reached, or broke the connection";
+  const what = faults.get(code) ?? "cannot be reached, or broke the connection";
   return unavailable(`The registry ${host} ${what} (${code === "" ? "no code" : code}).`, {
     cause: error,
     retryable: true,
@@ -54,25 +55,6 @@ export function unavailable(
     ...(hint === undefined ? {} : { hint }),
     ...(retryAfterMs == null ? {} : { details: { retryAfterMs } }),
   });
-}
-
-/** `DINP_IMAGE_NOT_FOUND` for a blob or manifest. */
-export function notFound(what: "blob" | "manifest", repository: string, digest: string): DinpError {
-  return new DinpError("DINP_IMAGE_NOT_FOUND", `There is no ${what} ${digest} in ${repository}.`, {
-    details: { repository, digest },
-  });
-}
-
-/** `DINP_DIGEST_MISMATCH`. */
-export function mismatch(repository: string, expected: string, actual: string): DinpError {
-  return new DinpError(
-    "DINP_DIGEST_MISMATCH",
-    `Content of ${repository} should be ${expected} and is ${actual}.`,
-    {
-      hint: "It was damaged on its way or in the registry: push it again.",
-      details: { repository, expected, actual },
-    },
-  );
 }
 
 export function aborted(): DinpError {

@@ -2,8 +2,12 @@ import { createHash } from "node:crypto";
 import {
   assertImageRepository,
   assertImageTag,
+  assertManifestSize,
+  contentMismatch,
+  contentNotFound,
   DinpError,
   imageDigestHex,
+  manifestBytesMax,
   referencedDigests,
   type ByteStream,
   type Descriptor,
@@ -11,17 +15,18 @@ import {
   type Registry,
 } from "@dinp/core";
 import { RegistryClient } from "./client.js";
-import { mismatch, notFound, throwIfAborted, unavailable } from "./errors.js";
+import { mapBounded } from "./concurrency.js";
+import { throwIfAborted, unavailable } from "./errors.js";
 import { checkOptions, type OciRegistryOptions } from "./options.js";
+import { parseJson, textOf } from "./json.js";
 import { readBlob } from "./read-blob.js";
-import { mapBounded, parseJson, textOf } from "./small.js";
+import type { RepositoryPlace } from "./repository-place.js";
 import { isTransient } from "./retry.js";
 import { readTags } from "./tags.js";
 import type { Answer } from "./transport.js";
-import { assertDigest, UploadSession, type UploadPlace } from "./upload-session.js";
+import { assertDigest, UploadSession } from "./upload-session.js";
 import { writeBlob } from "./write-blob.js";
 
-const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 const TAGS_AT_ONCE = 8;
 const MANIFEST_TYPES = [
   "application/vnd.oci.image.manifest.v1+json",
@@ -80,14 +85,14 @@ export class OciRegistry implements Registry {
     const read = this.#readManifest(place, digest, signal, async (answer) => {
       const { mediaType, bytes } = await this.#manifestOf(place, answer);
       const actual = digestOf(bytes);
-      if (actual !== digest) throw mismatch(repository, digest, actual);
+      if (actual !== digest) throw contentMismatch(repository, digest, actual);
       assertDigest(repository, digest, answer);
       return { mediaType, digest, bytes };
     });
     return await read.catch(async (error: unknown) => {
       // distribution answers 500 when what lies under the digest is no manifest.
       if (isTransient(error) && (await this.#isOtherContent(place, digest, signal))) {
-        throw notFound("manifest", repository, digest);
+        throw contentNotFound("manifest", repository, digest);
       }
       throw error;
     });
@@ -102,9 +107,7 @@ export class OciRegistry implements Registry {
     const { tag, signal } = options ?? {};
     if (tag !== undefined) assertImageTag(tag);
     const { mediaType, bytes } = manifest;
-    if (bytes.length > MANIFEST_BYTES_MAX) {
-      throw new DinpError("DINP_TOO_LARGE", `A manifest has at most ${String(MANIFEST_BYTES_MAX)} bytes.`);
-    }
+    assertManifestSize(bytes);
     for (const reference of referencedDigests(mediaType, bytes)) imageDigestHex(reference);
     const digest = digestOf(bytes);
     const { client, name, scope } = place;
@@ -173,13 +176,17 @@ export class OciRegistry implements Registry {
     await this.#client.close();
   }
 
-  #place(repository: string, actions: Actions): UploadPlace {
+  #place(repository: string, actions: Actions): RepositoryPlace {
     assertImageRepository(repository);
     const name = `${this.#prefix}${repository}`;
     return { client: this.#client, repository, name, scope: `repository:${name}:${actions}` };
   }
 
-  async #resolve(place: UploadPlace, tag: string, signal: AbortSignal | undefined): Promise<string | null> {
+  async #resolve(
+    place: RepositoryPlace,
+    tag: string,
+    signal: AbortSignal | undefined,
+  ): Promise<string | null> {
     const { client, name, repository, scope } = place;
     const target = `${name}/manifests/${tag}`;
     const headers = { accept: MANIFEST_TYPES };
@@ -199,7 +206,7 @@ export class OciRegistry implements Registry {
   }
 
   async #readManifest<T>(
-    { client, name, repository, scope }: UploadPlace,
+    { client, name, repository, scope }: RepositoryPlace,
     reference: string,
     signal: AbortSignal | undefined,
     use: (answer: Answer) => Promise<T>,
@@ -209,7 +216,7 @@ export class OciRegistry implements Registry {
     return await client.call({ method: "GET", target, scope, headers, signal }, async (answer) => {
       if (answer.status === 404) {
         await client.assertNotThere(answer, signal);
-        throw notFound("manifest", repository, reference);
+        throw contentNotFound("manifest", repository, reference);
       }
       if (answer.status !== 200) throw await client.failure(answer, `send a manifest of ${repository}`);
       return await use(answer);
@@ -218,7 +225,7 @@ export class OciRegistry implements Registry {
 
   /** Whether the bytes of this digest are a blob that no manifest could be. */
   async #isOtherContent(
-    place: UploadPlace,
+    place: RepositoryPlace,
     digest: string,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
@@ -226,7 +233,7 @@ export class OciRegistry implements Registry {
     const request = { method: "GET", target: `${name}/blobs/${digest}`, scope, signal } as const;
     const check = client.once(request, async (answer) => {
       if (answer.status !== 200) return false;
-      const bytes = await answer.bytes(MANIFEST_BYTES_MAX);
+      const bytes = await answer.bytes(manifestBytesMax);
       if (bytes === null) return false;
       const json = parseJson(bytes);
       return (
@@ -237,10 +244,10 @@ export class OciRegistry implements Registry {
   }
 
   async #manifestOf(
-    { repository }: UploadPlace,
+    { repository }: RepositoryPlace,
     answer: Answer,
   ): Promise<{ readonly mediaType: string; readonly bytes: Uint8Array }> {
-    const bytes = await answer.bytes(MANIFEST_BYTES_MAX);
+    const bytes = await answer.bytes(manifestBytesMax);
     if (bytes === null)
       throw unavailable(`The registry sends a manifest of ${repository} that is too large.`);
     // What the bytes say of themselves is covered by their digest; the field is not.
@@ -249,7 +256,7 @@ export class OciRegistry implements Registry {
   }
 
   /** The error for a manifest that was not taken. */
-  async #manifestRefusal({ client, repository }: UploadPlace, answer: Answer): Promise<DinpError> {
+  async #manifestRefusal({ client, repository }: RepositoryPlace, answer: Answer): Promise<DinpError> {
     const error = await client.failure(answer, `store a manifest in ${repository}`);
     // Some say that a blob is missing as 404.
     if (answer.status !== 400 && answer.status !== 404) return error;
@@ -260,7 +267,7 @@ export class OciRegistry implements Registry {
   }
 
   async #hasBlob(
-    { client, name, repository, scope }: UploadPlace,
+    { client, name, repository, scope }: RepositoryPlace,
     digest: string,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
@@ -275,9 +282,9 @@ export class OciRegistry implements Registry {
 
   /** Whether the registry mounted the blob; one that does not begins an upload, which is ended again. */
   async #mount(
-    place: UploadPlace,
+    place: RepositoryPlace,
     digest: string,
-    source: UploadPlace,
+    source: RepositoryPlace,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { client, name, repository } = place;
@@ -294,15 +301,11 @@ export class OciRegistry implements Registry {
         return true;
       }
       if (answer.status !== 202) throw await client.failure(answer, `mount a blob in ${repository}`);
-      const ended = AbortSignal.timeout(CANCEL_MS_MAX);
-      const session = UploadSession.of(place, answer, ended);
-      client.later(() => session.cancel(ended));
+      UploadSession.of(place, answer, signal).abandon();
       return false;
     });
   }
 }
-
-const CANCEL_MS_MAX = 5_000;
 
 /** An {@link OciRegistry}. Does no I/O before its first call; `close` it when it is no longer needed. */
 export function createOciRegistry(options: OciRegistryOptions): OciRegistry {

@@ -1,19 +1,14 @@
 import { createHash } from "node:crypto";
-import type { RegistryClient } from "./client.js";
-import { mismatch, notFound, throwIfAborted, unavailable } from "./errors.js";
+import { contentMismatch, contentNotFound } from "@dinp/core";
+import { throwIfAborted, unavailable } from "./errors.js";
+import type { RepositoryPlace } from "./repository-place.js";
 import { backOff } from "./retry.js";
 import type { Answer } from "./transport.js";
 
 /** After this many bytes a connection that is cut counts as the first again. */
 const PROGRESS_BYTES = 8 * 1024 * 1024;
 
-export interface BlobSource {
-  readonly client: RegistryClient;
-  /** As the caller names it, for errors. */
-  readonly repository: string;
-  /** As the registry names it. */
-  readonly name: string;
-  readonly scope: string;
+export interface BlobSource extends RepositoryPlace {
   readonly digest: string;
 }
 
@@ -42,7 +37,7 @@ export async function* readBlob(
     }
   }
   const actual = `sha256:${hash.digest("hex")}`;
-  if (actual !== digest) throw mismatch(repository, digest, actual);
+  if (actual !== digest) throw contentMismatch(repository, digest, actual);
 }
 
 /** The bytes from `offset` on, over one connection. */
@@ -62,7 +57,7 @@ async function* readFrom(
   try {
     if (answer.status === 404) {
       await client.assertNotThere(answer, signal);
-      throw notFound("blob", repository, digest);
+      throw contentNotFound("blob", repository, digest);
     }
     // Nothing is left after the last byte.
     if (answer.status === 416 && offset > 0) return;

@@ -1,26 +1,20 @@
 import { DinpError } from "@dinp/core";
 import type { RegistryClient } from "./client.js";
 import { unavailable } from "./errors.js";
-import { parseJson } from "./small.js";
+import { parseJson } from "./json.js";
+import type { RepositoryPlace } from "./repository-place.js";
 import type { Answer } from "./transport.js";
 
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
 const PAGE_TAGS = 1_000;
 const NEXT = /<([^>]*)>\s*;[^,]*\brel\s*=\s*"?next"?/i;
 
-export interface TagsSource {
-  readonly client: RegistryClient;
-  readonly repository: string;
-  readonly name: string;
-  readonly scope: string;
-}
-
 /** The tags of a repository, page after page (distribution-spec 1.1, "Listing Tags"); none of one that is not there. */
 export async function readTags(
-  source: TagsSource,
+  place: RepositoryPlace,
   signal: AbortSignal | undefined,
 ): Promise<readonly string[]> {
-  const { client, repository, name, scope } = source;
+  const { client, repository, name, scope } = place;
   const { tagsMax } = client.settings.limits;
   const tags = new Set<string>();
   let target: string | URL | null = `${name}/tags/list?n=${String(PAGE_TAGS)}`;

@@ -1,19 +1,11 @@
-import type { DinpError } from "@dinp/core";
-import type { RegistryClient } from "./client.js";
-import { mismatch, unavailable } from "./errors.js";
+import { contentMismatch, type DinpError } from "@dinp/core";
+import { unavailable } from "./errors.js";
 import type { Chunk } from "./chunk-reader.js";
+import type { RepositoryPlace } from "./repository-place.js";
 import { backOff, isTransient } from "./retry.js";
 import type { Answer } from "./transport.js";
 
-/** Where a blob goes, and with which rights. */
-export interface UploadPlace {
-  readonly client: RegistryClient;
-  /** As the caller names it, for errors. */
-  readonly repository: string;
-  /** As the registry names it. */
-  readonly name: string;
-  readonly scope: string;
-}
+const ABANDON_MS_MAX = 5_000;
 
 /** The registry no longer knows an upload, or may have other bytes of it than were sent: it can only be begun anew. */
 export class UploadLost extends Error {
@@ -29,17 +21,17 @@ export class UploadLost extends Error {
 
 /** One upload of a blob, as the registry knows it (distribution-spec 1.1, "Pushing a blob in chunks"). */
 export class UploadSession {
-  readonly #place: UploadPlace;
-  readonly #signal: AbortSignal;
+  readonly #place: RepositoryPlace;
+  readonly #signal: AbortSignal | undefined;
   #location: URL;
 
-  private constructor(place: UploadPlace, location: URL, signal: AbortSignal) {
+  private constructor(place: RepositoryPlace, location: URL, signal: AbortSignal | undefined) {
     this.#place = place;
     this.#location = location;
     this.#signal = signal;
   }
 
-  static async open(place: UploadPlace, signal: AbortSignal): Promise<UploadSession> {
+  static async open(place: RepositoryPlace, signal: AbortSignal): Promise<UploadSession> {
     const { client, name, scope } = place;
     const request = { method: "POST", target: `${name}/blobs/uploads/`, scope, signal } as const;
     return await client.call(request, async (answer) => {
@@ -49,7 +41,7 @@ export class UploadSession {
   }
 
   /** The session that an answer of status 202 speaks of. */
-  static of(place: UploadPlace, answer: Answer, signal: AbortSignal): UploadSession {
+  static of(place: RepositoryPlace, answer: Answer, signal: AbortSignal | undefined): UploadSession {
     const minimum = Number(answer.header("oci-chunk-min-length") ?? 0);
     if (minimum > place.client.settings.limits.chunkBytes) {
       throw unavailable(`The registry takes parts of at least ${String(minimum)} bytes only.`, {
@@ -95,12 +87,12 @@ export class UploadSession {
     }
   }
 
-  /** Tells the registry to forget the upload; best effort, one attempt. */
-  async cancel(signal: AbortSignal): Promise<void> {
+  /** Has the registry forget the upload, in the background: best effort, one attempt. */
+  abandon(): void {
     const { client, scope } = this.#place;
-    await client
-      .once({ method: "DELETE", target: this.#location, scope, signal }, () => Promise.resolve())
-      .catch(() => undefined);
+    const signal = AbortSignal.timeout(ABANDON_MS_MAX);
+    const request = { method: "DELETE", target: this.#location, scope, signal } as const;
+    client.later(() => client.once(request, () => Promise.resolve()));
   }
 
   /** False when the registry does not know the upload. */
@@ -183,10 +175,10 @@ export class UploadSession {
 /** `DINP_DIGEST_MISMATCH` when the registry says that it stored another digest than this. */
 export function assertDigest(repository: string, digest: string, answer: Answer): void {
   const stored = answer.header("docker-content-digest");
-  if (stored !== null && stored !== digest) throw mismatch(repository, digest, stored);
+  if (stored !== null && stored !== digest) throw contentMismatch(repository, digest, stored);
 }
 
-function locationOf({ client }: UploadPlace, answer: Answer, before?: URL): URL {
+function locationOf({ client }: RepositoryPlace, answer: Answer, before?: URL): URL {
   const location = answer.header("location");
   if (location !== null) return client.transport.resolveLocation(location, answer.url);
   if (before !== undefined) return before;

@@ -1,11 +1,9 @@
-import { abortableStream, type ByteStream } from "@dinp/core";
+import { abortableStream, contentMismatch, type ByteStream } from "@dinp/core";
 import { ChunkReader, type Chunk } from "./chunk-reader.js";
-import { mismatch } from "./errors.js";
+import type { RepositoryPlace } from "./repository-place.js";
 import { Spool } from "./spool.js";
 import { backOff } from "./retry.js";
-import { UploadLost, UploadSession, type UploadPlace } from "./upload-session.js";
-
-const CANCEL_MS_MAX = 5_000;
+import { UploadLost, UploadSession } from "./upload-session.js";
 
 export interface StoredBlob {
   readonly digest: string;
@@ -17,7 +15,7 @@ export interface StoredBlob {
  * read. When the registry loses the upload, it is begun anew from what is still held: the first chunk, or the spool.
  */
 export async function writeBlob(
-  place: UploadPlace,
+  place: RepositoryPlace,
   bytes: ByteStream,
   expected: string | undefined,
   signal: AbortSignal | undefined,
@@ -34,7 +32,7 @@ export async function writeBlob(
   } catch (error) {
     // The stream lets go of whoever waits in it.
     stop.abort();
-    writer.cancel();
+    writer.abandon();
     throw error instanceof UploadLost ? error.reason : error;
   } finally {
     signal?.removeEventListener("abort", onAbort);
@@ -43,14 +41,19 @@ export async function writeBlob(
 }
 
 class BlobWriter {
-  readonly #place: UploadPlace;
+  readonly #place: RepositoryPlace;
   readonly #reader: ChunkReader;
   readonly #stop: AbortController;
   readonly #expected: string | undefined;
   #session: UploadSession | null = null;
   #spool: Spool | null = null;
 
-  constructor(place: UploadPlace, reader: ChunkReader, stop: AbortController, expected: string | undefined) {
+  constructor(
+    place: RepositoryPlace,
+    reader: ChunkReader,
+    stop: AbortController,
+    expected: string | undefined,
+  ) {
     this.#place = place;
     this.#reader = reader;
     this.#stop = stop;
@@ -75,10 +78,8 @@ class BlobWriter {
   }
 
   /** Has the registry forget what it was given, in the background. */
-  cancel(): void {
-    const session = this.#session;
-    if (session === null) return;
-    this.#place.client.later(() => session.cancel(AbortSignal.timeout(CANCEL_MS_MAX)));
+  abandon(): void {
+    this.#session?.abandon();
   }
 
   async dispose(): Promise<void> {
@@ -146,6 +147,6 @@ class BlobWriter {
   #checkedDigest(): string {
     const digest = this.#reader.digest();
     if (this.#expected === undefined || this.#expected === digest) return digest;
-    throw mismatch(this.#place.repository, this.#expected, digest);
+    throw contentMismatch(this.#place.repository, this.#expected, digest);
   }
 }

@@ -9,5 +9,6 @@ export * from "./manifest.js";
 export { nearest } from "./manifest-values.js";
 export * from "./names.js";
 export * from "./records.js";
+export * from "./registry-errors.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";
