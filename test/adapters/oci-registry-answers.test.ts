@@ -121,6 +121,21 @@ describeWithServices(["registry"], "oci registry and answers that registries and
       expect(error).toMatchObject({ code: "DINP_UNAVAILABLE" });
   });
 
+  it("asks for no more tags once one of them fails", async () => {
+    const tags = Array.from({ length: 400 }, (_, index) => `t${String(index)}`);
+    const { registry, relay } = await through({
+      instead: ({ path: asked }) => {
+        if (asked.includes("/tags/list")) return { body: Buffer.from(JSON.stringify({ tags })) };
+        if (asked.endsWith("/manifests/t0")) return { status: 403 };
+        return asked.includes("/manifests/") ? { headers: { "docker-content-digest": ABSENT } } : null;
+      },
+    });
+    expect(await errorOf(registry.list(repository))).toMatchObject({ code: "DINP_FORBIDDEN" });
+    for (let i = 0; i < 30; i += 1) await registry.hasBlob(repository, ABSENT);
+    const asked = relay.requests.filter(({ path: each }) => each.includes("/manifests/"));
+    expect(asked.length).toBeLessThan(40);
+  });
+
   it("waits as long as it is told to, and not when that is too long", async () => {
     const slept: number[] = [];
     const system = createSystemClock();

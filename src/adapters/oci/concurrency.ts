@@ -20,7 +20,7 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
   }
 }
 
-/** Runs the task for each item, at most `width` at the same time; results in the items' order. */
+/** Runs the task for each item, at most `width` at the same time, until one fails; results in the items' order. */
 export async function mapBounded<T, R>(
   items: readonly T[],
   width: number,
@@ -28,8 +28,15 @@ export async function mapBounded<T, R>(
 ): Promise<readonly R[]> {
   const results: R[] = [];
   const queue = items.entries();
+  let hasFailed = false;
   const worker = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await task(item);
+    for (const [index, item] of queue) {
+      if (hasFailed) return;
+      results[index] = await task(item).catch((error: unknown) => {
+        hasFailed = true;
+        throw error;
+      });
+    }
   };
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
   return results;
