@@ -21,47 +21,51 @@ const ENV_OF_ITS_OWN = /^(?:PATH|HOME|HOSTNAME|LD_.*)$/;
 /** Programs that every node has where images have them. */
 const EVERYWHERE: ReadonlySet<string> = new Set(["/bin/sh", "/usr/bin/env"]);
 
+/** An image that exists, as a release of an app is to be made of it. */
+export interface WantedImage {
+  /** The app's name. */
+  readonly app: string;
+  readonly reference: string;
+  /** Takes the place of the image's own. */
+  readonly command: ReleaseRequest["command"];
+}
+
 /**
- * An image that exists as what a release is made of: its command, working folder, variables and labels are its own; `wanted`
- * takes the place of its command. It becomes one of the app's own repository, so that nothing that happens to the other
- * one matters to the release. `DINP_INVALID`, `DINP_IMAGE_NOT_FOUND`, `DINP_NO_COMMAND`.
+ * An image that exists as what a release is made of: its command, working folder, variables and labels are its own. It
+ * becomes one of the app's own repository, so that nothing that happens to the other one matters to the release.
+ * `DINP_INVALID`, `DINP_IMAGE_NOT_FOUND`, `DINP_NO_COMMAND`.
  */
 export async function imageSource(
   context: PlatformContext,
-  app: string,
-  reference: string,
-  wanted: ReleaseRequest["command"],
+  wanted: WantedImage,
   options: ReadOptions,
 ): Promise<ReleaseSource> {
-  return withImage(context, reference, options, async (located, bounded) => {
-    const source = await inspect(context, located, reference, wanted, bounded);
-    return { ...source, image: await located.bring(appRepository(app)) };
+  return withImage(context, wanted.reference, options, async (located, bounded) => {
+    const source = await inspect(context, located, wanted, bounded);
+    return { ...source, image: await located.bring(appRepository(wanted.app)) };
   });
 }
 
 /** As {@link imageSource}, and writes nothing: the image is the one that a release would have. */
 export async function plannedImage(
   context: PlatformContext,
-  app: string,
-  reference: string,
-  wanted: ReleaseRequest["command"],
+  wanted: WantedImage,
   options: ReadOptions,
 ): Promise<ReleaseSource> {
-  return withImage(context, reference, options, async (located, bounded) => {
-    const source = await inspect(context, located, reference, wanted, bounded);
-    return { ...source, image: { repository: appRepository(app), digest: located.image.digest } };
+  return withImage(context, wanted.reference, options, async (located, bounded) => {
+    const source = await inspect(context, located, wanted, bounded);
+    return { ...source, image: { repository: appRepository(wanted.app), digest: located.image.digest } };
   });
 }
 
 async function inspect(
   context: PlatformContext,
   { images, image: found, description }: LocatedImage,
-  reference: string,
-  wanted: ReleaseRequest["command"],
+  { reference, command }: WantedImage,
   options: ReadOptions,
 ): Promise<Omit<ReleaseSource, "image">> {
   const { builder } = context;
-  const own = wanted === undefined ? description.command : argumentsOf(wanted);
+  const own = command === undefined ? description.command : argumentsOf(command);
   if (own.length === 0) {
     throw new DinpError("DINP_NO_COMMAND", `The image ${nameOf(found)} does not say how to start it.`, {
       hint: "Say it with --command (it must listen on $PORT).",

@@ -94,7 +94,7 @@ async function plannedSource(
       },
     );
   }
-  const source = await plannedImage(context, name, image, command, options);
+  const source = await plannedImage(context, { app: name, reference: image, command }, options);
   return { ...source, isTemplateKnown: true, isCommandKnown: true };
 }
 

@@ -28,7 +28,8 @@ export function sourceOf(
     return () => finishedBuild(context, name, buildId, options);
   if (image !== undefined && buildId === undefined) {
     let found: Promise<ReleaseSource> | null = null;
-    return () => (found ??= imageSource(context, name, image, request.command, options));
+    const wanted = { app: name, reference: image, command: request.command };
+    return () => (found ??= imageSource(context, wanted, options));
   }
   throw new DinpError("DINP_INVALID", "A release is made of either a build (buildId) or an image.", {
     details: { field: "buildId" },
@@ -69,8 +70,8 @@ async function fittedToNodes(
 ): Promise<ReleaseSource> {
   if (!(await areNodesPlain(context, options))) return built;
   const { repository, digest } = built.image;
-  const reference = `${repository}@${digest}`;
-  const { command, requires, manifest } = await imageSource(context, name, reference, built.command, options);
+  const wanted = { app: name, reference: `${repository}@${digest}`, command: built.command };
+  const { command, requires, manifest } = await imageSource(context, wanted, options);
   const env = { ...manifest?.env, ...built.manifest?.env };
   return { ...built, command, requires, manifest: { ...built.manifest, env } };
 }
