@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-import { parseAppName } from "../app-name.js";
 import type { Client, DomainView } from "@dinp/core/client";
 import { awaitOffRouter, awaitOnRouter } from "../await-answer.js";
 import type { Context } from "../context.js";
-import { usageError } from "../exit-codes.js";
 import { parseDomain } from "../parse.js";
 import { printable, toJson } from "../text.js";
 import { startWaiting, type Waiting } from "../wait-guards.js";
+import { addAppGroup } from "./app-group.js";
 import {
   appArgument,
   defaultTimeoutMs,
@@ -20,20 +19,14 @@ import {
 
 /** `dinp domains`, `domains list`, `domains add` and `domains remove`. */
 export function registerDomains({ program, context }: Registration): void {
-  const domains = withRead(program.command("domains"))
-    .summary("show or change an app's own domains")
-    .description("Shows the domains that lead to an app besides its own address.")
-    .usage("<app> | add <app> <host[/path]> | remove <app> <host[/path]>")
-    .argument("[app]", "name of the app", parseAppName)
-    .enablePositionalOptions()
-    .action(async (app: string | undefined, flags: ReadFlags, command: Command) => {
-      if (app === undefined)
-        throw usageError(
-          "The name of an app is missing.",
-          'Write "dinp domains APP", "dinp domains add APP HOST" or "dinp domains remove APP HOST".',
-        );
-      await list(context, app, flagsOf(flags, command));
-    });
+  const domains = addAppGroup(program, {
+    name: "domains",
+    summary: "show or change an app's own domains",
+    description: "Shows the domains that lead to an app besides its own address.",
+    usage: ["<app>", "add <app> <host[/path]>", "remove <app> <host[/path]>"],
+    examples: ["APP", "add APP HOST", "remove APP HOST"],
+    show: (app, flags) => list(context, app, flags),
+  });
   withRead(domains.command("list"))
     .summary("show the domains")
     .argument(...appArgument())

@@ -1,12 +1,11 @@
 import type { EnvRequest } from "@dinp/core/client";
 import type { Command } from "commander";
-import { parseAppName } from "../app-name.js";
 import type { Context } from "../context.js";
-import { usageError } from "../exit-codes.js";
 import { parseVariableName, parseVariables } from "../parse.js";
 import { renderTable } from "../table.js";
 import { toJson } from "../text.js";
-import { finishRelease } from "./finish-release.js";
+import { addAppGroup } from "./app-group.js";
+import { finishRelease, tellChange } from "./finish-release.js";
 import {
   appArgument,
   flagsOf,
@@ -19,20 +18,14 @@ import {
 
 /** `dinp env`, `env list`, `env set` and `env unset`. */
 export function registerEnv({ program, context }: Registration): void {
-  const env = withRead(program.command("env"))
-    .summary("show or change an app's environment")
-    .description("Shows an app's environment variables. Changing them makes a new release.")
-    .usage("<app> | set <app> <K=V...> | unset <app> <K...>")
-    .argument("[app]", "name of the app", parseAppName)
-    .enablePositionalOptions()
-    .action(async (app: string | undefined, flags: ReadFlags, command: Command) => {
-      if (app === undefined)
-        throw usageError(
-          "The name of an app is missing.",
-          'Write "dinp env APP", "dinp env set APP K=V" or "dinp env unset APP K".',
-        );
-      await list(context, app, flagsOf(flags, command));
-    });
+  const env = addAppGroup(program, {
+    name: "env",
+    summary: "show or change an app's environment",
+    description: "Shows an app's environment variables. Changing them makes a new release.",
+    usage: ["<app>", "set <app> <K=V...>", "unset <app> <K...>"],
+    examples: ["APP", "set APP K=V", "unset APP K"],
+    show: (app, flags) => list(context, app, flags),
+  });
   withRead(env.command("list"))
     .summary("show the variables")
     .argument(...appArgument())
@@ -80,11 +73,7 @@ async function list(context: Context, app: string, flags: ReadFlags): Promise<vo
 async function change(context: Context, app: string, request: EnvRequest, flags: WaitFlags): Promise<void> {
   const client = await context.connect(flags);
   const release = await client.changeEnv(app, request, { signal: context.signal });
-  const number = String(release.number);
-  context.err.line(
-    release.unchanged
-      ? `Nothing changed: release ${number} of ${app} has these variables already`
-      : `Release ${number} of ${app}: ${release.note}`,
-  );
+  const unchanged = `release ${String(release.number)} of ${app} has these variables already`;
+  tellChange(context, app, release, unchanged);
   await finishRelease(context, client, app, release, flags);
 }

@@ -1,8 +1,16 @@
-import type { Client, ReleaseView } from "@dinp/core/client";
+import type { Client, ReleaseResult, ReleaseView } from "@dinp/core/client";
 import type { Context } from "../context.js";
 import { toJson } from "../text.js";
 import { awaitRelease } from "../waiting.js";
 import { defaultTimeoutMs, type WaitFlags } from "./shared-options.js";
+
+/** Says which release a change of the app made, or why it made none. */
+export function tellChange({ err }: Context, app: string, release: ReleaseResult, unchanged: string): void {
+  const { number, note } = release;
+  err.line(
+    release.unchanged ? `Nothing changed: ${unchanged}` : `Release ${String(number)} of ${app}: ${note}`,
+  );
+}
 
 /** The end of every command that makes a release: waits for it unless told not to, and prints it when asked for JSON. */
 export async function finishRelease(

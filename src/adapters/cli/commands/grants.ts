@@ -1,16 +1,15 @@
 import type { AppGrants } from "@dinp/core/client";
 import type { Command } from "commander";
-import { parseAppName } from "../app-name.js";
 import type { Context } from "../context.js";
 import { usageError } from "../exit-codes.js";
 import { parseInteger } from "../parse.js";
 import { printTable } from "../table.js";
 import { printable, toJson } from "../text.js";
-import { finishRelease } from "./finish-release.js";
+import { addAppGroup } from "./app-group.js";
+import { finishRelease, tellChange } from "./finish-release.js";
 import {
   appArgument,
   flagsOf,
-  withRead,
   withWait,
   type ReadFlags,
   type Registration,
@@ -37,20 +36,14 @@ What is not named is taken away. An app that may do more can do more harm when i
 
 /** `dinp grants`, `grants set` and `grants clear`. */
 export function registerGrants({ program, context }: Registration): void {
-  const grants = withRead(program.command("grants"))
-    .summary("show or change what an app may do beyond the defaults")
-    .description("Shows what an app's containers may do beyond the defaults. Only an admin can change it.")
-    .usage("<app> | set <app> [options] | clear <app>")
-    .argument("[app]", "name of the app", parseAppName)
-    .enablePositionalOptions()
-    .action(async (app: string | undefined, flags: ReadFlags, command: Command) => {
-      if (app === undefined)
-        throw usageError(
-          "The name of an app is missing.",
-          'Write "dinp grants APP", "dinp grants set APP --user image" or "dinp grants clear APP".',
-        );
-      await show(context, app, flagsOf(flags, command));
-    });
+  const grants = addAppGroup(program, {
+    name: "grants",
+    summary: "show or change what an app may do beyond the defaults",
+    description: "Shows what an app's containers may do beyond the defaults. Only an admin can change it.",
+    usage: ["<app>", "set <app> [options]", "clear <app>"],
+    examples: ["APP", "set APP --user image", "clear APP"],
+    show: (app, flags) => show(context, app, flags),
+  });
   withWait(grants.command("set"))
     .summary("let an app do exactly this: a new release")
     .argument(...appArgument())
@@ -108,11 +101,6 @@ async function show(context: Context, app: string, flags: ReadFlags): Promise<vo
 async function change(context: Context, app: string, grants: AppGrants, flags: WaitFlags): Promise<void> {
   const client = await context.connect(flags);
   const release = await client.setGrants(app, grants, { signal: context.signal });
-  const number = String(release.number);
-  context.err.line(
-    release.unchanged
-      ? `Nothing changed: ${app} may do exactly this already`
-      : `Release ${number} of ${app}: ${release.note}`,
-  );
+  tellChange(context, app, release, `${app} may do exactly this already`);
   await finishRelease(context, client, app, release, flags);
 }

@@ -5,7 +5,7 @@ import { parseInteger } from "../parse.js";
 import { printTable, type Cell } from "../table.js";
 import type { Color } from "../terminal.js";
 import { formatAgo, formatMemory, shortDigest, toJson } from "../text.js";
-import { finishRelease } from "./finish-release.js";
+import { finishRelease, tellChange } from "./finish-release.js";
 import {
   appArgument,
   flagsOf,
@@ -95,11 +95,6 @@ async function rollback(
   const client = await context.connect(flags);
   const request = to === undefined ? {} : { to };
   const release = await client.rollback(app, request, { signal: context.signal });
-  const number = String(release.number);
-  context.err.line(
-    release.unchanged
-      ? `Nothing changed: release ${number} of ${app} is the same`
-      : `Release ${number} of ${app}: ${release.note}`,
-  );
+  tellChange(context, app, release, `release ${String(release.number)} of ${app} is the same`);
   await finishRelease(context, client, app, release, flags);
 }
