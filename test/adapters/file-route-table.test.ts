@@ -1,9 +1,14 @@
+import { EventEmitter, once } from "node:events";
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { isDinpError, type RouteTableEvent } from "@dinp/core";
-import { readRouteFile, type FileRouteTable } from "@dinp/core/file";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { isDinpError, type RouteTable, type RouteTableEvent } from "@dinp/core";
+import { createFileRouteTable, readRouteFile, type FileRouteTable } from "@dinp/core/file";
+import { createMemoryRouteTable } from "@dinp/core/memory";
+import { createSystemRandom } from "@dinp/core/system";
 import { routeTableSuite } from "@dinp/core/testing";
+import { TableFile } from "../../src/adapters/file/table-file.js";
 import { Lines, openTable, served, shop, tableOver, tableText, tempFolder } from "./file-support.js";
 
 const until = { timeout: 20_000, interval: 10 };
@@ -137,6 +142,53 @@ describe("a route file that is edited", () => {
     await following;
     expect(ports).toEqual([...ports].sort((left, right) => left - right));
     expect(table.problem()).toBeNull();
+  });
+
+  it("is looked at once after a storm of edits that came while an apply took long", async () => {
+    const path = join(await tempFolder(), "routes.json");
+    await writeFile(path, tableText(shop));
+    const memory = createMemoryRouteTable({ random: createSystemRandom() });
+    const gate = new EventEmitter();
+    let isHeld = false;
+    const apply: RouteTable["apply"] = async (changes, options) => {
+      if (isHeld) {
+        gate.emit("held");
+        await once(gate, "open");
+      }
+      return memory.apply(changes, options);
+    };
+    const versions: RouteTable = {
+      apply,
+      snapshot: (options) => memory.snapshot(options),
+      watch: (options) => memory.watch(options),
+      acknowledge: (...call) => memory.acknowledge(...call),
+      acknowledgements: (options) => memory.acknowledgements(options),
+      watchAcknowledgements: (options) => memory.watchAcknowledgements(options),
+      close: () => memory.close(),
+    };
+    const table = createFileRouteTable({ path, versions, logger: new Lines() });
+    await table.open();
+    onTestFinished(() => table.close());
+    const { version } = await table.snapshot();
+    isHeld = true;
+    const held = once(gate, "held");
+    const applied = table.apply([], { epoch: 1, ifVersion: version });
+    await held;
+    // Hints are followed in time of the clock.
+    for (let round = 0; round < 20; round += 1) {
+      await writeFile(path, tableText({ ...shop, app: `shop-${String(round)}` }));
+      await delay(30);
+    }
+    const read = vi.spyOn(TableFile.prototype, "read");
+    onTestFinished(() => {
+      read.mockRestore();
+    });
+    isHeld = false;
+    gate.emit("open");
+    await applied;
+    await table.reread();
+    expect(read.mock.calls.length).toBeLessThanOrEqual(4);
+    expect((await table.snapshot()).routes[0]?.appName).toBe("shop-19");
   });
 
   it("may have 10,000 routes, of which an edit changes one", async () => {

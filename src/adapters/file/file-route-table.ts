@@ -76,6 +76,8 @@ class TableInFile implements FileRouteTable {
   #turns: Promise<unknown> = Promise.resolve();
   #stopHints: () => void = () => undefined;
   #hintTimer: NodeJS.Timeout | null = null;
+  /** A look at the file waits for its turn. */
+  #isLookDue = false;
   #mustRead = false;
   /** The hash of the text that is served. */
   #served = "";
@@ -194,22 +196,25 @@ class TableInFile implements FileRouteTable {
     await this.#versions.close();
   }
 
-  /** A first hint is followed soon, and those until then with it: a storm of them costs a few readings. */
+  /** A first hint is followed soon, and those until its look begins with it: a storm of them costs a few readings. */
   #hint(hint: "changed" | "maybe"): void {
     this.#mustRead ||= hint === "changed";
-    if (this.#hintTimer !== null || this.#phase !== "open") return;
+    if (this.#isLookDue || this.#phase !== "open") return;
+    this.#isLookDue = true;
     this.#hintTimer = setTimeout(() => {
-      this.#hintTimer = null;
-      const mustRead = this.#mustRead;
-      this.#mustRead = false;
-      void this.#inTurn(async () => {
-        if (!mustRead && (await this.#edits.isUnchanged())) return;
-        if (this.#phase === "open") await this.#look();
-      }).catch((error: unknown) => {
+      void this.#inTurn(() => this.#followHints()).catch((error: unknown) => {
         this.#logger.error("the route file could not be looked at", { error: messageOf(error) });
       });
     }, HINT_DELAY_MS);
     this.#hintTimer.unref();
+  }
+
+  async #followHints(): Promise<void> {
+    const mustRead = this.#mustRead;
+    this.#mustRead = false;
+    this.#isLookDue = false;
+    if (!mustRead && (await this.#edits.isUnchanged())) return;
+    if (this.#phase === "open") await this.#look();
   }
 
   /** Takes over what the file says. Never rejects because of what is in it. */
