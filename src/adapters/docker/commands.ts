@@ -8,12 +8,14 @@ import type { Command } from "./executions.js";
 import { notRunning } from "../runtime/errors.js";
 import { memoryMessage } from "../runtime/exit-text.js";
 import { INIT_PATH } from "./init-lines.js";
-import { flagAt, numberAt, textAt } from "./json.js";
+import { flagAt, member, numberAt, textAt } from "./json.js";
 import { labels } from "./names.js";
 
 /** An end of the instance is known to the engine a little later than that of its processes. */
 const INSTANCE_END_MS = 3_000;
 const END_TRIES = 5;
+/** The code of a first process that was ended by SIGKILL, or asked to leave by SIGUSR2. */
+const KILLED = 137;
 const POLL_MS = 50;
 
 /** Ends commands beside an instance: one, or with `*` all. */
@@ -82,7 +84,8 @@ export async function beside(
         if (state === null || flagAt(state, "Running")) await endCommands(engine, id, token);
       },
       explainKill: async () => {
-        await assertOver(engine, `/exec/${exec}/json`, "Running");
+        const state = await stateOf(engine, `/exec/${exec}/json`, "Running");
+        if (!wasKilled(member(state, "ExitCode"))) return null;
         const message = (await hasEnded(engine, id, INSTANCE_END_MS))
           ? "Its instance ended."
           : await explainSignal("SIGKILL");
@@ -111,14 +114,20 @@ async function hasEnded(engine: Engine, id: string, timeoutMs: number): Promise<
   }
 }
 
-/** Throws when the command, or the engine's knowledge of it, is lost: then nobody knows how it ended. */
-async function assertOver(engine: Engine, path: string, ...running: readonly string[]): Promise<void> {
+/** What the engine says of a command that is over. Throws when it, or the knowledge of it, is lost: nobody knows its end. */
+async function stateOf(engine: Engine, path: string, ...running: readonly string[]): Promise<unknown> {
   try {
-    if (!flagAt(await engine.ask("GET", path), ...running)) return;
+    const state = await engine.ask("GET", path);
+    if (!flagAt(state, ...running)) return state;
   } catch (error) {
     if (!isRefusal(error, 404)) throw error;
   }
   throw engine.lost(new Error("the engine lost the command"));
+}
+
+/** Whether a first process did not leave by itself. An engine that knows no code saw no such end. */
+function wasKilled(code: unknown): boolean {
+  return typeof code !== "number" || code === KILLED;
 }
 
 /** A one-off in a container of its own. */
@@ -158,7 +167,8 @@ export async function apart(
       },
       end: remove,
       explainKill: async () => {
-        await assertOver(engine, `${path}/json`, "State", "Running");
+        const state = await stateOf(engine, `${path}/json`, "State", "Running");
+        if (!wasKilled(member(state, "State", "ExitCode"))) return null;
         const message = await explainSignal("SIGKILL");
         return { code: null, signal: "SIGKILL", asked: false, message };
       },

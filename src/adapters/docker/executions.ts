@@ -16,8 +16,8 @@ export interface Command {
   readonly begin: () => Promise<void>;
   /** Ends all of its processes, and takes away what it was made of; resolves when nothing is left. */
   readonly end: () => Promise<void>;
-  /** How it ended when its first process could not say so: it was ended itself. */
-  readonly explainKill: () => Promise<CommandEnd & { readonly message: string | null }>;
+  /** How it ended when its first process could not say so because it was ended itself; null when it ended by itself. */
+  readonly explainKill: () => Promise<(CommandEnd & { readonly message: string | null }) | null>;
   /** Why a signal ended it, when it was the platform's doing. */
   readonly explainSignal: (signal: string) => Promise<string | null>;
 }
@@ -106,11 +106,11 @@ export class Executions {
     program: string,
     signal: AbortSignal,
   ): AsyncGenerator<ExecEvent, void, undefined> {
-    const trailer = new InitTrailer(command.token);
+    const trailers = { stdout: new InitTrailer(command.token), stderr: new InitTrailer(command.token) };
     try {
       for await (const { stream, bytes } of readFrames(command.socket)) {
         if (signal.aborted) return;
-        const own = stream === "stderr" ? trailer.push(bytes) : bytes;
+        const own = trailers[stream].push(bytes);
         if (own.length > 0) yield { type: "output", stream, bytes: Uint8Array.from(own) };
       }
     } catch (error) {
@@ -118,19 +118,31 @@ export class Executions {
       throw this.#engine.lost(error);
     }
     if (isAborted(signal)) return;
-    const { line, rest } = trailer.end();
-    if (rest.length > 0) yield { type: "output", stream: "stderr", bytes: Uint8Array.from(rest) };
-    const exit = await this.#exitOf(command, program, line);
+    const [stdout, stderr] = [trailers.stdout.end(), trailers.stderr.end()];
+    if (stdout.rest.length > 0)
+      yield { type: "output", stream: "stdout", bytes: Uint8Array.from(stdout.rest) };
+    if (stderr.rest.length > 0)
+      yield { type: "output", stream: "stderr", bytes: Uint8Array.from(stderr.rest) };
+    const exit = await this.#exitOf(command, program, { stdout: stdout.line, stderr: stderr.line });
     if (!isAborted(signal)) yield exit;
   }
 
-  async #exitOf(command: Command, program: string, line: InitLine | null): Promise<ExecEvent> {
+  /** @param last What the first process said last on each stream. */
+  async #exitOf(
+    command: Command,
+    program: string,
+    last: { readonly stdout: InitLine | null; readonly stderr: InitLine | null },
+  ): Promise<ExecEvent> {
+    const line = last.stderr;
     if (line?.type === "failed")
       throw new DinpError("DINP_PROGRAM_MISSING", explainErrno(program, line.errno));
     if (line?.type !== "ended") {
-      const { code, signal, message } = await command.explainKill();
+      const kill = await command.explainKill();
+      if (kill === null) throw outputLost(last.stdout);
+      const { code, signal, message } = kill;
       return { type: "exit", code, signal, message };
     }
+    if (line.isOnBoth && last.stdout?.type !== "ended") throw outputLost(line);
     const { code, signal } = line.end;
     return {
       type: "exit",
@@ -139,4 +151,13 @@ export class Executions {
       message: signal === null ? null : await command.explainSignal(signal),
     };
   }
+}
+
+/** @param line How the command ended, when that is known. */
+function outputLost(line: InitLine | null): DinpError {
+  const end = line?.type === "ended" ? { code: line.end.code, signal: line.end.signal } : {};
+  return new DinpError("DINP_UNAVAILABLE", "The command ended, and the engine lost the end of its output.", {
+    hint: "Nobody took the output for too long: take it sooner, or have the command write less.",
+    details: end,
+  });
 }

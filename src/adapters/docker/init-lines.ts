@@ -6,7 +6,12 @@ export const INIT_PATH = "/.dinp/init";
 export type InitLine =
   | { readonly type: "started" }
   | { readonly type: "failed"; readonly errno: number }
-  | { readonly type: "ended"; readonly end: CommandEnd };
+  | {
+      readonly type: "ended";
+      readonly end: CommandEnd;
+      /** Standard output ends with this line, too. Not so where the first process is an instance's, or an older one. */
+      readonly isOnBoth: boolean;
+    };
 
 export interface CommandEnd {
   readonly code: number | null;
@@ -17,7 +22,10 @@ export interface CommandEnd {
 
 /** Longer than any such line. */
 const LINE_BYTES_MAX = 96;
-const LINE = /^(?:(started)|failed (\d+)|ended (code|signal) (\d+)( asked)?)$/;
+/** More than any filler behind a line; the largest pipes have 1 MiB. */
+const FILLER_BYTES_MAX = 4 * 1024 * 1024;
+const NEWLINE = 10;
+const LINE = /^(?:(started)|failed (\d+)|ended (code|signal) (\d+)( asked)?( both)?)$/;
 
 /** The beginning of the lines of one first process. */
 export function initMark(token: string): string {
@@ -28,7 +36,7 @@ export function parseInitLine(token: string, text: string): InitLine | null {
   const mark = initMark(token);
   const found = text.startsWith(mark) ? LINE.exec(text.slice(mark.length)) : null;
   if (found === null) return null;
-  const [, started, errno, how, number, asked] = found;
+  const [, started, errno, how, number, asked, both] = found;
   if (started !== undefined) return { type: "started" };
   if (errno !== undefined) return { type: "failed", errno: Number(errno) };
   return {
@@ -38,14 +46,21 @@ export function parseInitLine(token: string, text: string): InitLine | null {
       signal: how === "signal" ? signalName(Number(number)) : null,
       asked: asked !== undefined,
     },
+    isOnBoth: both !== undefined,
   };
 }
 
-/** Keeps the line with which the first process ends its standard error from being taken for the command's output. */
+/**
+ * Keeps the line with which the first process ends an output, and the filler (zeros) behind it, from being taken for the
+ * command's output.
+ */
 export class InitTrailer {
   readonly #token: string;
   readonly #mark: Buffer;
+  /** The line, or what may be its beginning. */
   #held = Buffer.alloc(0);
+  #line: InitLine | null = null;
+  #fillerBytes = 0;
 
   constructor(token: string) {
     this.#token = token;
@@ -54,28 +69,47 @@ export class InitTrailer {
 
   /** What of the bytes so far is certainly the command's. */
   push(bytes: Uint8Array): Uint8Array {
-    const all = Buffer.concat([this.#held, bytes]);
-    const from = this.#trailerStart(all);
-    this.#held = Buffer.from(all.subarray(from));
+    const isFiller = this.#line !== null && this.#fillerBytes + bytes.length <= FILLER_BYTES_MAX;
+    if (isFiller && hasOnlyZeros(bytes)) {
+      this.#fillerBytes += bytes.length;
+      return Buffer.alloc(0);
+    }
+    const all = Buffer.concat([this.#held, Buffer.alloc(this.#fillerBytes), bytes]);
+    const from = this.#hold(all);
     return all.subarray(0, from);
   }
 
   /** At the end: what the line says, and what was held back and is the command's after all. */
   end(): { readonly line: InitLine | null; readonly rest: Uint8Array } {
-    const line = parseInitLine(this.#token, this.#held.toString().replace(/\n$/, ""));
-    return { line, rest: line === null ? this.#held : Buffer.alloc(0) };
+    return { line: this.#line, rest: this.#line === null ? this.#held : Buffer.alloc(0) };
   }
 
-  /** Where the last line may begin. */
-  #trailerStart(bytes: Buffer): number {
+  /** Holds what may be the end; gives where that begins. */
+  #hold(bytes: Buffer): number {
     const at = bytes.lastIndexOf(this.#mark);
-    if (at >= 0 && bytes.length - at <= LINE_BYTES_MAX) return at;
+    const newline = at < 0 ? -1 : bytes.indexOf(NEWLINE, at);
+    const filler = bytes.subarray(newline + 1);
+    const isLast = newline >= 0 && filler.length <= FILLER_BYTES_MAX && hasOnlyZeros(filler);
+    this.#line = isLast ? parseInitLine(this.#token, bytes.toString("utf8", at, newline)) : null;
+    this.#fillerBytes = this.#line === null ? 0 : filler.length;
+    const isUnfinished = at >= 0 && newline < 0 && bytes.length - at <= LINE_BYTES_MAX;
+    const from = this.#line !== null || isUnfinished ? at : this.#markStart(bytes);
+    this.#held = Buffer.from(bytes.subarray(from, bytes.length - this.#fillerBytes));
+    return from;
+  }
+
+  /** Where the bytes end with a beginning of the mark. */
+  #markStart(bytes: Buffer): number {
     for (let length = Math.min(this.#mark.length - 1, bytes.length); length > 0; length -= 1) {
       const start = bytes.length - length;
       if (bytes.subarray(start).equals(this.#mark.subarray(0, length))) return start;
     }
     return bytes.length;
   }
+}
+
+function hasOnlyZeros(bytes: Uint8Array): boolean {
+  return Buffer.alloc(bytes.length).equals(bytes);
 }
 
 /** Linux's numbers, which are the same on all processors that matter here (signal(7)). */

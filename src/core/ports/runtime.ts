@@ -122,7 +122,8 @@ export interface Runtime {
    * first process ends, what it left behind is ended too. When the signal aborts, the reader leaves, the instance ends or
    * the runtime is closed, all of its processes are ended; a later `open` ends what a crash left.
    * `DINP_NOT_FOUND` (no such instance), `DINP_INVALID` (it has ended, or the command cannot be used),
-   * `DINP_PROGRAM_MISSING`, `DINP_ABORTED` once its processes are gone.
+   * `DINP_PROGRAM_MISSING`, `DINP_ABORTED` once its processes are gone, `DINP_UNAVAILABLE` when it is not known how it ended,
+   * or the end of its output was lost: an exit event means that all of the output came before.
    */
   exec(instanceId: InstanceId, options: ExecOptions): AsyncIterable<ExecEvent>;
   /**

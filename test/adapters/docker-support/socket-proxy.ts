@@ -11,6 +11,7 @@ export class SocketProxy {
   });
   #mode: "pass" | "refuse" | "hang" = "pass";
   #unfinished: RegExp | null = null;
+  #shortened: { readonly request: RegExp; readonly bytes: number } | null = null;
 
   private constructor(path: string, target: string) {
     this.path = path;
@@ -39,6 +40,11 @@ export class SocketProxy {
     this.#unfinished = request;
   }
 
+  /** Of the answer to the next request whose first line is such, what comes after so many bytes is lost on the way. */
+  shorten(request: RegExp, bytes: number): void {
+    this.#shortened = { request, bytes };
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -61,6 +67,11 @@ export class SocketProxy {
     });
     client.once("data", (request) => {
       isHeld = this.#unfinished?.test(request.toString("latin1")) === true;
+      if (this.#shortened?.request.test(request.toString("latin1")) === true) {
+        passSome(server, client, this.#shortened.bytes);
+        this.#shortened = null;
+        return;
+      }
       if (!isHeld) {
         server.pipe(client);
         return;
@@ -69,6 +80,15 @@ export class SocketProxy {
       server.once("data", (answer) => client.write(headOf(answer)));
     });
   }
+}
+
+function passSome(from: Socket, to: Socket, bytes: number): void {
+  let left = bytes;
+  from.on("data", (chunk) => {
+    to.write(chunk.subarray(0, left));
+    left = Math.max(0, left - chunk.length);
+  });
+  from.on("end", () => to.end());
 }
 
 function headOf(answer: Buffer): Buffer {

@@ -6,16 +6,22 @@
  *   init e TOKEN COMMAND…  a command beside an instance   init k TOKEN           ends the command TOKEN ("*": all)
  *
  * It collects what ends, passes signals on to all processes, and tells the truth about the command's end, of which an
- * engine keeps only eight bits. It speaks in lines on standard error:
+ * engine keeps only eight bits. It speaks in lines on standard error, the last of which is also the last on standard output
+ * unless it is an instance's:
  *
  *   [dinp TOKEN] started              (instances only) the command runs
  *   [dinp TOKEN] failed ERRNO         the command cannot be executed
- *   [dinp TOKEN] ended code N         or `ended signal N`; ` asked` follows when SIGUSR1 or SIGUSR2 had come
+ *   [dinp TOKEN] ended code N         or `ended signal N`; ` asked` follows when SIGUSR1 or SIGUSR2 had come, then
+ *                                     ` both` where standard output ends with this line, too
+ *
+ * Whoever ends loses what an engine has not read about 2 s later, however slow its reader is. So a command stays until all
+ * that it wrote is in the engine's own memory: see `endOutput`.
  *
  * SIGUSR1 asks all processes to end (SIGTERM), SIGUSR2 ends them (SIGKILL). Nothing of the command is left when the last
  * line is written.
  */
 #include <asm/errno.h>
+#include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
@@ -113,6 +119,10 @@ static void beginLine(const char *token) {
 
 static void endLine(void) {
   line[lineLength++] = '\n';
+}
+
+static void sendLine(void) {
+  endLine();
   for (size_t sent = 0; sent < lineLength;) {
     long count = call(__NR_write, 2, (Word)(line + sent), lineLength - sent, 0);
     if (count == -EINTR || count == -EAGAIN) continue;
@@ -257,6 +267,59 @@ static void endAll(int isFirst) {
   }
 }
 
+/* What a shim and an engine hold between their pipes and their own memory, 32 KiB each, and half as much again. */
+#define COPIED_BYTES (96 * 1024)
+#define PIPE_BYTES (64 * 1024)
+/* So little is read in time also by an engine that has much to do, and fits into its memory whoever reads from that. */
+#define LITTLE_BYTES (64 * 1024)
+/* For so long nothing may be taken before the rest is given up. */
+#define PATIENCE_S 600
+
+#define GIVEN_UP 124
+#define ENDED 137
+
+static char filler[4096];
+
+/* Whether the command and what it left behind wrote little in all, wherever to. */
+static int wroteLittle(void) {
+  if (readOf("self", "io", small, sizeof small) == 0) return 0;
+  for (const char *at = small; *at != 0; at++)
+    if (at[0] == 'w') return at[1] == 'c' && numberOf(at + sizeof "wchar:") <= LITTLE_BYTES;
+  return 0;
+}
+
+/*
+ * Ends an output with the line and, unless little was written, as much filler as there is room between here and the memory of the engine: this pipe, the
+ * shim's hands, the pipe to the engine, the engine's hands. When all of it is taken, the line is past them, and so is what
+ * came before. Gives 0 then, and also when nobody reads any more.
+ */
+static int endOutput(int output, long signals, int isLittle) {
+  long room = isLittle ? 0 : call(__NR_fcntl, (Word)output, F_GETPIPE_SZ, 0, 0);
+  size_t size = lineLength;
+  if (room > 0) size += (size_t)room + (size_t)(room > PIPE_BYTES ? room : PIPE_BYTES) + COPIED_BYTES;
+  call(__NR_fcntl, (Word)output, F_SETFL, O_NONBLOCK, 0);
+  struct __kernel_timespec left = {PATIENCE_S, 0};
+  for (size_t sent = 0; sent < size;) {
+    const char *from = sent < lineLength ? line + sent : filler;
+    size_t wanted = sent < lineLength ? lineLength - sent : size - sent;
+    if (from == filler && wanted > sizeof filler) wanted = sizeof filler;
+    long count = call(__NR_write, (Word)output, (Word)from, wanted, 0);
+    if (count > 0) {
+      sent += (size_t)count;
+      left.tv_sec = PATIENCE_S;
+      continue;
+    }
+    if (count != -EAGAIN && count != -EINTR) return 0;
+    struct pollfd awaited[2] = {{output, POLLOUT, 0}, {(int)signals, POLLIN, 0}};
+    /* It takes the time that it waited off `left`. */
+    if (call(__NR_ppoll, (Word)awaited, 2, (Word)&left, 0) == 0) return GIVEN_UP;
+    struct signalfd_siginfo info;
+    if ((awaited[1].revents & POLLIN) == 0) continue;
+    if (call(__NR_read, (Word)signals, (Word)&info, sizeof info, 0) == sizeof info && info.ssi_signo == SIGUSR2) return ENDED;
+  }
+  return 0;
+}
+
 static int run(char mode, const char *token, char **command) {
   int isFirst = mode != 'e';
   Word blocked = bit(SIGCHLD) | bit(SIGTERM) | bit(SIGINT) | bit(SIGHUP) | bit(SIGQUIT) | bit(SIGPIPE) | bit(SIGUSR1) |
@@ -287,7 +350,7 @@ static int run(char mode, const char *token, char **command) {
     beginLine(token);
     put(failure == 0 ? "started" : "failed ");
     if (failure != 0) putNumber(failure);
-    endLine();
+    sendLine();
   }
   if (failure != 0) return 127;
 
@@ -298,7 +361,7 @@ static int run(char mode, const char *token, char **command) {
     if (count != sizeof info) continue;
     int signal = (int)info.ssi_signo;
     if (signal == SIGCHLD) collect();
-    else if (signal == SIGUSR2 && !isFirst) return endAll(0), 137;
+    else if (signal == SIGUSR2 && !isFirst) return endAll(0), ENDED;
     else if (isFirst) {
       if (signal == SIGUSR1 || signal == SIGUSR2) isAsked = 1;
       if (signal == SIGUSR2) endAll(1);
@@ -312,8 +375,16 @@ static int run(char mode, const char *token, char **command) {
   put(bySignal != 0 ? "ended signal " : "ended code ");
   putNumber(bySignal != 0 ? bySignal : (status >> 8) & 0xff);
   if (isAsked) put(" asked");
-  endLine();
-  return bySignal != 0 ? 128 + bySignal : (status >> 8) & 0xff;
+  int broken = 0;
+  if (mode == 'i') sendLine();
+  else {
+    put(" both");
+    endLine();
+    int isLittle = wroteLittle();
+    broken = endOutput(1, signals, isLittle);
+    if (broken == 0) broken = endOutput(2, signals, isLittle);
+  }
+  return broken != 0 ? broken : bySignal != 0 ? 128 + bySignal : (status >> 8) & 0xff;
 }
 
 __attribute__((used)) void begin(Word *stack) {
