@@ -31,7 +31,8 @@ export async function readChanges(
   return isWhole ? commits : "reset";
 }
 
-function changesOf(text: string): readonly RecordChange[] {
+/** The changes of one commit, as the log has them. */
+export function changesOf(text: string): readonly RecordChange[] {
   const items = parsed(text, "the change log");
   if (!Array.isArray(items)) throw corrupt("The change log is damaged.");
   return items.map((item: unknown) => {

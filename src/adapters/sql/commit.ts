@@ -7,8 +7,8 @@ import {
   type PreparedWrite,
   type Revision,
 } from "@dinp/core";
-import type { SqlDialect, SqlSession } from "./database.js";
-import { chunks, corrupt, integerOf, textOf } from "./rows.js";
+import type { SqlDialect, SqlRow, SqlSession } from "./database.js";
+import { chunks, corrupt, integerOf, kindOf, textOf } from "./rows.js";
 import { joinSql, rawSql, rowsSql, sql, type SqlValue, type Statement } from "./statement.js";
 
 export interface CommitContext {
@@ -24,6 +24,13 @@ type ValueTable = "dinp_unique_values" | "dinp_index_values";
 /** Rows in one statement: far below the 65,535 parameters that the PostgreSQL protocol allows. */
 const ROWS_MAX = 500;
 
+/** What a commit has come to. */
+export interface Committed {
+  readonly revision: Revision;
+  /** As the change log has it; null when nothing changed. */
+  readonly changes: string | null;
+}
+
 /**
  * Applies prepared writes within the session's transaction. Everything that can be refused is read and judged first,
  * with the records locked in key order; the counter row is taken after that, so that it is held only for the writes.
@@ -32,7 +39,7 @@ export async function commitWrites(
   context: CommitContext,
   writes: readonly PreparedWrite[],
   fencing: CommitOptions["fencing"],
-): Promise<{ readonly revision: Revision; readonly isChanged: boolean }> {
+): Promise<Committed> {
   const { session } = context;
   if (fencing !== undefined) await assertNotFenced(session, fencing);
   const present = await lockRecords(session, writes);
@@ -40,29 +47,32 @@ export async function commitWrites(
   const changes = writes.filter(
     (write): write is Change => write.op === "put" || (write.op === "delete" && present.has(idOf(write))),
   );
-  if (changes.length === 0) return { revision: await currentRevision(session), isChanged: false };
+  if (changes.length === 0) return { revision: await currentRevision(session), changes: null };
   await assertUnique(session, changes);
   const staleUnique = await staleValues(session, "dinp_unique_values", changes, present);
   const staleIndexes = await staleValues(session, "dinp_index_values", changes, present);
 
-  const revision = await takeRevision(session);
+  const revision = await takeRevision(context);
   await writeRecords(session, changes, present, revision);
   await replaceValues(session, "dinp_unique_values", staleUnique);
   await replaceValues(session, "dinp_index_values", staleIndexes);
   await countRecords(session, changes, present);
-  await logChanges(context, changes, revision);
-  return { revision, isChanged: true };
+  return { revision, changes: await logChanges(context, changes, revision) };
 }
 
 export async function currentRevision(session: SqlSession): Promise<Revision> {
-  const [row] = await session.run(sql`SELECT revision FROM dinp_counter WHERE id = 1`);
-  if (row === undefined) throw corrupt("The store's counter row is missing.");
-  return integerOf(row, "revision");
+  return revisionIn(await session.run(sql`SELECT revision FROM dinp_counter WHERE id = 1`));
 }
 
-async function takeRevision(session: SqlSession): Promise<Revision> {
-  await session.run(sql`UPDATE dinp_counter SET revision = revision + 1 WHERE id = 1`);
-  return currentRevision(session);
+async function takeRevision({ session, dialect }: CommitContext): Promise<Revision> {
+  let rows: readonly SqlRow[] = [];
+  for (const statement of dialect.nextRevision) rows = await session.run(statement);
+  return revisionIn(rows);
+}
+
+function revisionIn([row]: readonly SqlRow[]): Revision {
+  if (row === undefined) throw corrupt("The store's counter row is missing.");
+  return integerOf(row, "revision");
 }
 
 function idOf(of: { readonly kind: string; readonly key: string }): string {
@@ -90,13 +100,13 @@ async function lockRecords(
 ): Promise<ReadonlyMap<string, Revision>> {
   const present = new Map<string, Revision>();
   // In the order of kind and key: two commits that lock in the same order cannot deadlock.
-  for (const { kind, keys } of keysByKind(writes)) {
+  for (const records of recordLists(writes)) {
     const rows = await session.run(
-      sql`SELECT record_key, revision FROM dinp_records
-          WHERE kind = ${kind} AND record_key IN (${listSql(keys)}) ORDER BY record_key FOR UPDATE`,
+      sql`SELECT kind, record_key, revision FROM dinp_records
+          WHERE ${records} ORDER BY kind, record_key FOR UPDATE`,
     );
     for (const row of rows) {
-      present.set(idOf({ kind, key: textOf(row, "record_key") }), integerOf(row, "revision"));
+      present.set(idOf({ kind: kindOf(row), key: textOf(row, "record_key") }), integerOf(row, "revision"));
     }
   }
   return present;
@@ -120,14 +130,14 @@ async function assertUnique(session: SqlSession, changes: readonly Change[]): Pr
   const wanted = changes.filter(isPut).flatMap((put) => put.unique.map((named) => ({ put, ...named })));
   const written = new Set(changes.map(idOf));
   const taken = new Set<string>();
-  for (const { kind, name, values } of valueGroups(wanted)) {
+  for (const chunk of chunks(wanted, ROWS_MAX)) {
     const rows = await session.run(
-      sql`SELECT value, record_key FROM dinp_unique_values
-          WHERE kind = ${kind} AND name = ${name} AND value IN (${listSql(values)})`,
+      sql`SELECT kind, name, value, record_key FROM dinp_unique_values WHERE ${valueList(chunk)}`,
     );
     for (const row of rows) {
+      const kind = kindOf(row);
       if (written.has(idOf({ kind, key: textOf(row, "record_key") }))) continue;
-      taken.add(`${kind} ${name} ${textOf(row, "value")}`);
+      taken.add(`${kind} ${textOf(row, "name")} ${textOf(row, "value")}`);
     }
   }
   for (const { put, name, value } of wanted) {
@@ -163,13 +173,12 @@ async function staleValues(
   const relevant = changes.filter((change) => hasValues(table, change.kind));
   const old = new Map<string, string>();
   const replaced = relevant.filter((change) => present.has(idOf(change)));
-  for (const { kind, keys } of keysByKind(replaced)) {
+  for (const records of recordLists(replaced)) {
     const rows = await session.run(
-      sql`SELECT name, value, record_key FROM ${rawSql(table)}
-          WHERE kind = ${kind} AND record_key IN (${listSql(keys)})`,
+      sql`SELECT kind, name, value, record_key FROM ${rawSql(table)} WHERE ${records}`,
     );
     for (const row of rows) {
-      const id = idOf({ kind, key: textOf(row, "record_key") });
+      const id = idOf({ kind: kindOf(row), key: textOf(row, "record_key") });
       old.set(`${id} ${textOf(row, "name")}`, textOf(row, "value"));
     }
   }
@@ -206,12 +215,8 @@ function newValues(table: ValueTable, change: Change): readonly NamedValue[] {
 async function replaceValues(session: SqlSession, table: ValueTable, changes: ValueChanges): Promise<void> {
   for (const name of new Set(changes.gone.map((value) => value.name))) {
     const named = changes.gone.filter((value) => value.name === name);
-    for (const { kind, keys } of keysByKind(named)) {
-      await session.run(
-        sql`DELETE FROM ${rawSql(table)}
-            WHERE kind = ${kind} AND name = ${name} AND record_key IN (${listSql(keys)})`,
-      );
-    }
+    for (const records of recordLists(named))
+      await session.run(sql`DELETE FROM ${rawSql(table)} WHERE name = ${name} AND (${records})`);
   }
   for (const chunk of chunks(changes.added, ROWS_MAX)) {
     await session.run(
@@ -238,11 +243,8 @@ async function writeRecords(
       );
     }
   }
-  for (const { kind, keys } of keysByKind(deleted)) {
-    await session.run(
-      sql`DELETE FROM dinp_records WHERE kind = ${kind} AND record_key IN (${listSql(keys)})`,
-    );
-  }
+  for (const records of recordLists(deleted))
+    await session.run(sql`DELETE FROM dinp_records WHERE ${records}`);
   for (const chunk of chunks(added, ROWS_MAX)) {
     const rows = chunk.map(({ kind, key, text }) => [kind, key, revision, text]);
     await session.run(
@@ -261,31 +263,36 @@ async function countRecords(
     const delta = isPut(change) ? (present.has(idOf(change)) ? 0 : 1) : -1;
     deltas.set(change.kind, (deltas.get(change.kind) ?? 0) + delta);
   }
-  for (const [kind, delta] of deltas) {
-    if (delta === 0) continue;
-    await session.run(sql`UPDATE dinp_record_counts SET records = records + ${delta} WHERE kind = ${kind}`);
-  }
+  const changed = [...deltas].filter(([, delta]) => delta !== 0);
+  if (changed.length === 0) return;
+  const cases = changed.map(([kind, delta]) => sql`WHEN ${kind} THEN ${rawSql(String(delta))}`);
+  await session.run(
+    sql`UPDATE dinp_record_counts SET records = records + CASE kind ${joinSql(cases, " ")} END
+        WHERE kind IN (${listSql(changed.map(([kind]) => kind))})`,
+  );
 }
 
 async function logChanges(
   { session, dialect, changeLogCommits }: CommitContext,
   changes: readonly Change[],
   revision: Revision,
-): Promise<void> {
+): Promise<string> {
   const items = changes.map((change) => {
     const value = isPut(change) ? change.text : "null";
     return `{"kind":${JSON.stringify(change.kind)},"key":${JSON.stringify(change.key)},"value":${value}}`;
   });
+  const text = `[${items.join(",")}]`;
   await session.run(
     sql`INSERT INTO dinp_change_log (revision, committed_at, changes)
-        VALUES (${revision}, ${dialect.now}, ${`[${items.join(",")}]`})`,
+        VALUES (${revision}, ${dialect.now}, ${text})`,
   );
   // In batches: one commit in many pays for the deletion.
   const batch = Math.min(500, Math.ceil(changeLogCommits / 10));
   const trimmed = revision - changeLogCommits;
-  if (trimmed <= 0 || revision % batch !== 0) return;
+  if (trimmed <= 0 || revision % batch !== 0) return text;
   await session.run(sql`DELETE FROM dinp_change_log WHERE revision <= ${trimmed}`);
   await session.run(sql`UPDATE dinp_counter SET log_trimmed = ${trimmed} WHERE id = 1`);
+  return text;
 }
 
 function isPut(change: PreparedWrite): change is Put {
@@ -293,32 +300,54 @@ function isPut(change: PreparedWrite): change is Put {
 }
 
 /**
- * The keys of each kind, sorted and in pieces. Lists of one column and not of row values `(a, b) IN (…)`: PostgreSQL
- * makes a tree as deep as such a list is long, and PGlite's stack is small.
+ * Conditions that name the records, in the order of kind and key and in pieces. Lists of one column for each kind and not of row values
+ * `(a, b) IN (…)`: PostgreSQL makes a tree as deep as such a list is long, and PGlite's stack is small.
  */
-function keysByKind(
-  items: readonly { readonly kind: Kind; readonly key: string }[],
-): readonly { readonly kind: Kind; readonly keys: readonly string[] }[] {
-  const byKind = new Map<Kind, string[]>();
-  for (const { kind, key } of items) {
-    const keys = byKind.get(kind) ?? [];
-    keys.push(key);
-    byKind.set(kind, keys);
-  }
-  return [...byKind]
-    .sort(([left], [right]) => (left < right ? -1 : 1))
-    .flatMap(([kind, keys]) => chunks(keys.sort(), ROWS_MAX).map((chunk) => ({ kind, keys: chunk })));
+function recordLists(items: readonly { readonly kind: Kind; readonly key: string }[]): readonly Statement[] {
+  const sorted = items.toSorted((a, b) => compare(a.kind, b.kind) || compare(a.key, b.key));
+  return chunks(sorted, ROWS_MAX).map((chunk) => {
+    const groups = grouped(chunk, ({ kind }) => kind);
+    return anyOf(
+      groups.map((group) => {
+        const [{ kind } = { kind: "" }] = group;
+        return sql`kind = ${kind} AND record_key IN (${listSql(group.map(({ key }) => key))})`;
+      }),
+    );
+  });
 }
 
-function valueGroups(
-  wanted: readonly (NamedValue & { readonly put: Put })[],
-): readonly { readonly kind: Kind; readonly name: string; readonly values: readonly string[] }[] {
-  const names = new Set(wanted.map(({ name }) => name));
-  return [...names].flatMap((name) =>
-    keysByKind(
-      wanted.filter((item) => item.name === name).map(({ put, value }) => ({ kind: put.kind, key: value })),
-    ).map(({ kind, keys }) => ({ kind, name, values: keys })),
+/** A condition that names the rows of unique values. */
+function valueList(wanted: readonly (NamedValue & { readonly put: Put })[]): Statement {
+  const groups = grouped(wanted, ({ put, name }) => `${put.kind} ${name}`);
+  return anyOf(
+    groups.map((group) => {
+      const [first] = group;
+      const values = listSql(group.map(({ value }) => value));
+      return sql`kind = ${first?.put.kind ?? ""} AND name = ${first?.name ?? ""} AND value IN (${values})`;
+    }),
   );
+}
+
+function anyOf(conditions: readonly Statement[]): Statement {
+  return joinSql(
+    conditions.map((condition) => sql`(${condition})`),
+    " OR ",
+  );
+}
+
+/** The items in groups of the same name, in the order in which they come first. */
+function grouped<T>(items: readonly T[], nameOf: (item: T) => string): readonly (readonly T[])[] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(nameOf(item));
+    if (group === undefined) groups.set(nameOf(item), [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function listSql(values: readonly string[]): Statement {

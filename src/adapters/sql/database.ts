@@ -18,6 +18,8 @@ export interface SqlDialect {
     readonly json: string;
     readonly time: string;
   };
+  /** Raises the counter; the last statement gives the new `revision`. */
+  readonly nextRevision: readonly Statement[];
   /** The database's present time, even within a transaction. */
   readonly now: Statement;
   /** The database's time in `ms` milliseconds. */

@@ -9,6 +9,9 @@ export const postgresDialect: SqlDialect = Object.freeze({
     json: "json",
     time: "timestamptz",
   }),
+  nextRevision: Object.freeze([
+    sql`UPDATE dinp_counter SET revision = revision + 1 WHERE id = 1 RETURNING revision`,
+  ]),
   now: sql`clock_timestamp()`,
   inMs: (ms: number): Statement => sql`clock_timestamp() + ${ms}::float8 * interval '1 millisecond'`,
 });

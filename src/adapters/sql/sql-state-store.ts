@@ -24,6 +24,7 @@ import { acquireLease, assertLeaseRequest } from "./leases.js";
 import { migrate } from "./migrations.js";
 import { readPage, readRecord, readSnapshot, readUnique } from "./reads.js";
 import { sql } from "./statement.js";
+import { RecentCommits } from "./recent-commits.js";
 import { WakeUp } from "./wake-up.js";
 
 export interface SqlStateStoreOptions {
@@ -49,6 +50,7 @@ const ATTEMPTS_MAX = 5;
 export class SqlStateStore implements StateStore {
   readonly #options: SqlStateStoreOptions;
   readonly #wakeUp = new WakeUp();
+  readonly #recent: RecentCommits;
   #phase: Phase = { name: "new" };
 
   constructor(options: SqlStateStoreOptions) {
@@ -57,6 +59,7 @@ export class SqlStateStore implements StateStore {
       throw new TypeError(`changeLogCommits must be at least 1; got ${String(changeLogCommits)}.`);
     }
     this.#options = options;
+    this.#recent = new RecentCommits(changeLogCommits);
   }
 
   async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -133,13 +136,19 @@ export class SqlStateStore implements StateStore {
     const prepared = prepareWrites(writes);
     const { changeLogCommits } = this.#options;
     try {
-      const { revision, isChanged } = await this.#write(options.signal, (session, { dialect }) =>
+      const { revision, changes } = await this.#write(options.signal, (session, { dialect }) =>
         commitWrites({ session, dialect, changeLogCommits }, prepared, options.fencing),
       );
-      if (isChanged) this.#wakeUp.notify();
+      if (changes !== null) {
+        this.#recent.add(revision, changes);
+        this.#wakeUp.notify();
+      }
       return { revision };
     } catch (error) {
-      if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) this.#wakeUp.notify();
+      if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) {
+        this.#recent.forget();
+        this.#wakeUp.notify();
+      }
       throw error;
     }
   }
@@ -158,7 +167,7 @@ export class SqlStateStore implements StateStore {
     let after = options.after;
     while (!signal.aborted) {
       const version = this.#wakeUp.version;
-      const page = await this.#nextChanges(after, signal);
+      const page = this.#recent.after(after) ?? (await this.#nextChanges(after, signal));
       if (page === null) return;
       if (page === "reset") {
         yield { type: "reset" };
@@ -194,6 +203,7 @@ export class SqlStateStore implements StateStore {
     if (this.#phase.name === "closed") return this.#phase.done;
     const done = closePhase(this.#phase);
     this.#phase = { name: "closed", done };
+    this.#recent.forget();
     this.#wakeUp.notify();
     return done;
   }
