@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../scripts/lib/services/ports.mjs";
 import { BenchPlatform, firstAnswer } from "./deploy/platform.js";
+import { roundsOf } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
 import { Docker, makeNodeRoot, type DockerBuilder } from "./push-registry/docker.js";
 
@@ -52,7 +53,7 @@ async function run(recorder: Recorder): Promise<void> {
     recorder.note("docker: the faster of its two builders, asked every 10 ms as the platform's router is");
     await platform.push(makeApp(folder, "warm", "FROM scratch"), "warm");
     const times: Record<"dinp" | DockerBuilder, number[]> = { dinp: [], classic: [], BuildKit: [] };
-    for (let round = 0; round < roundsOf(argv); round += 1) {
+    for (let round = 0; round < roundsOf(argv, 5); round += 1) {
       const app = `app-${String(round)}`;
       times.dinp.push(await platform.push(makeApp(folder, app, null), app));
       await platform.delete(app);
@@ -139,13 +140,6 @@ docker run --detach --name "$NAME" --env PORT=8080 --publish "127.0.0.1:$PORT:80
     const remove = spawn(client, ["rm", "--force", container], { env, stdio: "ignore" });
     await new Promise((resolve) => remove.once("close", resolve));
   }
-}
-
-function roundsOf(args: readonly string[]): number {
-  const at = args.indexOf("--rounds");
-  const rounds = at === -1 ? 5 : Number(args[at + 1]);
-  if (Number.isInteger(rounds) && rounds > 0) return rounds;
-  throw new Error("--rounds must be a whole number above 0");
 }
 
 function variable(name: string): string {

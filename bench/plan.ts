@@ -1,5 +1,5 @@
 // npm run bench:plan [-- --full | --nodes N --apps N --instances N] [--check]
-import { execFileSync } from "node:child_process";
+import { runAgain } from "./lib/again.js";
 import { runBench } from "./lib/bench.js";
 import { type Measured, measurePlanning } from "./plan/measure.js";
 import { topFunctions } from "./plan/profile.js";
@@ -43,15 +43,10 @@ if (role === "measure") {
   );
 }
 
-/** Runs this file again in a fresh process: its memory is the plan's alone. */
+/** In a fresh process: its memory is the plan's alone. */
 function child(as: string, { nodes, apps, instances }: Sizes): string {
   const sizes = ["--nodes", String(nodes), "--apps", String(apps), "--instances", String(instances)];
-  const [, file = ""] = process.argv;
-  return execFileSync(process.execPath, ["--expose-gc", file, as, ...sizes], {
-    encoding: "utf8",
-    maxBuffer: 2 ** 24,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  return runAgain(as, ...sizes);
 }
 
 function print(value: unknown): void {

@@ -1,10 +1,10 @@
 // npm run bench:push-registry [-- --rounds N] [--check]
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ImageRef } from "@dinp/core";
+import { roundsOf, runAgain } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
 import { treeDifferences } from "./push/compare.js";
 import { makeSourceTree, packTree, type SourceTree } from "./push/source-tree.js";
@@ -107,7 +107,7 @@ function measureRounds(recorder: Recorder, scene: Scene): void {
   const dockerMs: Record<DockerBuilder, number[]> = { classic: [], BuildKit: [] };
   const dockerBuildMs: Record<DockerBuilder, number[]> = { classic: [], BuildKit: [] };
   const built: Record<Compression, Built[]> = { none: [], gzip: [] };
-  for (let round = 0; round < roundsOf(argv); round += 1) {
+  for (let round = 0; round < roundsOf(argv, 3); round += 1) {
     for (const builder of builders) {
       // Docker sends no layer twice: each is a new one.
       renew(source);
@@ -158,22 +158,9 @@ function renew({ dir, archive: file }: SourceTree): void {
   packTree(dir, file);
 }
 
-/** Runs this file again in a fresh process, which does one piece of work and says what it cost. */
-function child(...args: readonly string[]): Built {
-  const [, file = ""] = process.argv;
+/** One build in a fresh process, and how long that lived. */
+function child(...words: readonly string[]): Built {
   const started = performance.now();
-  const out = execFileSync(process.execPath, ["--expose-gc", file, ...args], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const processMs = performance.now() - started;
-  const measured: Measured<ImageRef> = JSON.parse(out);
-  return { ...measured, processMs };
-}
-
-function roundsOf(args: readonly string[]): number {
-  const at = args.indexOf("--rounds");
-  const rounds = at === -1 ? 3 : Number(args[at + 1]);
-  if (Number.isInteger(rounds) && rounds > 0) return rounds;
-  throw new Error("--rounds must be a whole number above 0");
+  const measured: Measured<ImageRef> = JSON.parse(runAgain(...words));
+  return { ...measured, processMs: performance.now() - started };
 }

@@ -1,9 +1,9 @@
 // npm run bench:push [-- --rounds N] [--check]
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ImageRef } from "@dinp/core";
+import { roundsOf, runAgain } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
 import { differences } from "./push/compare.js";
 import { makeSourceTree, type SourceTree } from "./push/source-tree.js";
@@ -64,13 +64,13 @@ async function measureBuilds(recorder: Recorder, source: SourceTree, folder: str
   const limits: Cost[] = [];
   const builds: Record<Compression, Cost[]> = { none: [], gzip: [] };
   const images: Record<Compression, ImageRef | null> = { none: null, gzip: null };
-  for (let round = 0; round < roundsOf(argv); round += 1) {
-    const limit: Measured<unknown> = JSON.parse(child("limit", source.archive));
+  for (let round = 0; round < roundsOf(argv, 5); round += 1) {
+    const limit: Measured<unknown> = JSON.parse(runAgain("limit", source.archive));
     limits.push(limit.cost);
     for (const compression of compressions) {
       const dir = join(folder, compression);
       rmSync(dir, { recursive: true, force: true });
-      const build: Measured<ImageRef> = JSON.parse(child(compression, source.archive, dir));
+      const build: Measured<ImageRef> = JSON.parse(runAgain(compression, source.archive, dir));
       builds[compression].push(build.cost);
       images[compression] = build.value;
     }
@@ -112,22 +112,6 @@ function recordCosts(
     Math.max(...costs.map((cost) => cost.peakBytes)) / MB,
     "MB",
   );
-}
-
-/** Runs this file again in a fresh process, which does one piece of work and says what it cost. */
-function child(...args: readonly string[]): string {
-  const [, file = ""] = process.argv;
-  return execFileSync(process.execPath, ["--expose-gc", file, ...args], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-}
-
-function roundsOf(args: readonly string[]): number {
-  const at = args.indexOf("--rounds");
-  const rounds = at === -1 ? 5 : Number(args[at + 1]);
-  if (Number.isInteger(rounds) && rounds > 0) return rounds;
-  throw new Error("--rounds must be a whole number above 0");
 }
 
 function print(value: unknown): void {

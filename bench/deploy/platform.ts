@@ -4,6 +4,7 @@ import { request } from "node:http";
 
 const POLL_MS = 10;
 const ANSWER_MAX_MS = 120_000;
+const START_MAX_MS = 120_000;
 const DINP = join(process.cwd(), "dist/bin/dinp.js");
 
 /** Asks every 10 ms, on a connection of its own, until the answer is 200; the body of that one. */
@@ -39,6 +40,10 @@ function ask(url: string, host: string): Promise<string | null> {
   });
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 /** A `dinp up` on a Docker engine, in a process of its own. */
 export class BenchPlatform {
   readonly routerUrl: string;
@@ -68,8 +73,13 @@ export class BenchPlatform {
     const args = [DINP, "up", ...places, ...engine, "--data", join(folder, "data"), "--log-level", "warn"];
     const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     const platform = new BenchPlatform(child, env, `http://127.0.0.1:${String(router)}`);
+    const giveUpAt = performance.now() + START_MAX_MS;
     while (!platform.#output.includes("Push your own")) {
-      if (child.exitCode !== null) throw new Error(`dinp up ended: ${platform.#output}`);
+      if (performance.now() > giveUpAt) {
+        child.kill("SIGKILL");
+        throw new Error(`dinp up is not ready after ${String(START_MAX_MS)} ms: ${platform.#output}`);
+      }
+      if (hasEnded(child)) throw new Error(`dinp up ended: ${platform.#output}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return platform;
@@ -94,6 +104,7 @@ export class BenchPlatform {
   }
 
   async stop(): Promise<void> {
+    if (hasEnded(this.#child)) return;
     const ended = new Promise((resolve) => this.#child.once("close", resolve));
     this.#child.kill("SIGTERM");
     await ended;
