@@ -51,8 +51,10 @@ test("every entry loads by its public name, without any driver and without begin
 });
 
 test("there is one DinpError, however the package is imported", () => {
-  // Chunks of earlier builds stay in dist, for a platform that still runs on them: only what is reached counts.
-  const reached = new Set(findEntries().map(({ output }) => join(root, "dist", `${output}.js`)));
+  // Chunks of earlier builds stay in dist, for a platform that still runs on them: only what is reached counts. The client has its
+  // own copy of what it uses, in its one file.
+  const shared = findEntries().filter(({ output }) => output !== "bin/dinp");
+  const reached = new Set(shared.map(({ output }) => join(root, "dist", `${output}.js`)));
   const defining: string[] = [];
   for (const file of reached) {
     const text = readFileSync(file, "utf8");
@@ -63,4 +65,28 @@ test("there is one DinpError, however the package is imported", () => {
     if (/class DinpError\b|DinpError = class/.test(text)) defining.push(file);
   }
   expect(defining).toHaveLength(1);
+});
+
+test("a DinpError of another copy of the package is one", async () => {
+  const folders = [packageWithoutDrivers(), packageWithoutDrivers()];
+  const script = `
+    const [one, other] = await Promise.all(${JSON.stringify(folders)}.map((folder) => import(folder + "/dist/core/index.js")));
+    const error = new one.DinpError("DINP_BUSY", "Later.");
+    const answers = [one === other, error instanceof other.DinpError, other.isDinpError(error, "DINP_BUSY"), other.isDinpError(error, "DINP_INVALID")];
+    const others = [new Error("no"), { code: "DINP_BUSY" }, null, undefined, "DINP_BUSY"].map((value) => value instanceof other.DinpError);
+    class Narrower extends one.DinpError {}
+    const narrower = new Narrower("DINP_BUSY", "Later.");
+    answers.push(error instanceof Narrower, narrower instanceof Narrower, narrower instanceof other.DinpError);
+    console.log(JSON.stringify([answers, others, JSON.stringify(error), Object.keys(error)]));
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 20_000,
+  });
+  const shown = { name: "DinpError", code: "DINP_BUSY", retryable: false, details: {} };
+  expect(JSON.parse(stdout)).toEqual([
+    [false, true, true, false, false, true, true],
+    [false, false, false, false, false],
+    JSON.stringify(shown),
+    ["name", "code", "retryable", "hint", "details"],
+  ]);
 });

@@ -50,7 +50,13 @@ export interface DinpErrorOptions {
   readonly details?: Readonly<Record<string, JsonValue>>;
 }
 
-/** The one error type that leaves a public function for anything but a programmer's mistake (that is a `TypeError`). */
+/** The same in every copy of this module that a process has loaded. */
+const brand = Symbol.for("@dinp/core/DinpError");
+
+/**
+ * The one error type that leaves a public function for anything but a programmer's mistake (that is a `TypeError`). `instanceof`
+ * also knows the errors of another copy of this package in the same process.
+ */
 export class DinpError extends Error {
   override readonly name = "DinpError";
   readonly code: DinpErrorCode;
@@ -64,6 +70,13 @@ export class DinpError extends Error {
     this.retryable = options.retryable ?? false;
     this.hint = options.hint;
     this.details = options.details ?? {};
+    Object.defineProperty(this, brand, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // Of a class below this one, only what was made by it is one.
+    if (this !== DinpError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === "object" && value !== null && brand in value;
   }
 }
 
