@@ -154,7 +154,8 @@ describeWithServices(
       await registry.close();
       await proxy.close();
       expect(read).toBeGreaterThan(32 * MB);
-      expect(heldMax).toBeLessThan(6 * MB);
+      // What is unpacked ahead, and the chunk that is sent while the next one is read, in either form.
+      expect(heldMax).toBeLessThan(12 * MB);
     });
   },
 );

@@ -135,9 +135,28 @@ ctypes.CDLL(None).syscall(exit_of_this_thread, 0)
     await harness.reopen();
     expect(await fetchText(spec.port)).toBe("Z");
     expect(await harness.runtime.list()).toMatchObject([{ state: "running" }]);
+    const { memoryBytes } = (await harness.runtime.stats(spec.instanceId)) ?? { memoryBytes: 0 };
+    expect(memoryBytes).toBeGreaterThan(2_000_000);
     await harness.runtime.stop(spec.instanceId, { graceMs: 300 });
     expect(await harness.runtime.list()).toMatchObject([{ state: "exited" }]);
     await expect(fetch(`http://127.0.0.1:${String(spec.port)}`)).rejects.toThrow();
+  });
+
+  it("holds a program to its memory also when its first thread has ended", async () => {
+    const harness = await makeHarness({ memoryLimit: "sampled" });
+    const files = {
+      "main.py": `
+import ctypes, platform, threading, time
+def work():
+    time.sleep(0.2)
+    held = b"x" * 300_000_000
+    time.sleep(1000)
+threading.Thread(target=work).start()
+ctypes.CDLL(None).syscall(93 if platform.machine() == "aarch64" else 60, 0)
+`,
+    };
+    const exit = await runToEnd(harness, files, { command: ["python3", "main.py"], memoryMb: 64 });
+    expect(exit).toMatchObject({ cause: "memory" });
   });
 
   it("gives children of a stopped first process the rest of the grace", async () => {

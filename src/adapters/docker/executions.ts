@@ -137,6 +137,8 @@ export class Executions {
     if (line?.type === "failed")
       throw new DinpError("DINP_PROGRAM_MISSING", explainErrno(program, line.errno));
     if (line?.type !== "ended") {
+      // It had come to its end: only its last words are missing.
+      if (last.stdout?.type === "ended") throw outputLost(last.stdout);
       const kill = await command.explainKill();
       if (kill === null) throw outputLost(last.stdout);
       const { code, signal, message } = kill;

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 
 /** One line of /proc/PID/stat, as far as it matters here (proc(5)). */
 export interface ProcessStat {
@@ -10,6 +10,8 @@ export interface ProcessStat {
   readonly startTime: string;
   /** False when all of its threads have ended: it holds nothing any more but its number. */
   readonly alive: boolean;
+  /** Its first thread has ended, and others go on: what it has open and in memory is shown at those. */
+  readonly isHollow: boolean;
   readonly rssPages: number;
   /** User and system time of the process and of its waited-for children, in clock ticks. */
   readonly cpuTicks: number;
@@ -58,13 +60,34 @@ export function readKernelUnits(): KernelUnits {
 
 /** The process now; null when there is none of that number. */
 export function readProcess(pid: number): ProcessStat | null {
-  let text: string;
+  const text = readOrNull(`/proc/${String(pid)}/stat`);
+  const stat = text === null ? null : parseStat(pid, text);
+  if (stat?.alive !== true || !stat.isHollow) return stat;
+  const thread = ofThreads(pid, (id) => readOrNull(`/proc/${String(pid)}/task/${String(id)}/stat`));
+  return { ...stat, rssPages: (thread === null ? null : parseStat(pid, thread))?.rssPages ?? 0 };
+}
+
+/** What is found of one of a process's threads besides its first; null when nothing is. */
+function ofThreads<T>(pid: number, find: (id: number) => T | null): T | null {
+  let ids: number[];
   try {
-    text = readFileSync(`/proc/${String(pid)}/stat`, "latin1");
+    ids = readdirSync(`/proc/${String(pid)}/task`).map(Number);
   } catch {
     return null;
   }
-  return parseStat(pid, text);
+  for (const id of ids) {
+    const found = id === pid ? null : find(id);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return null;
+  }
 }
 
 /** Parses /proc/PID/stat; the program's name in it may hold any character, parentheses and spaces too. */
@@ -77,14 +100,16 @@ export function parseStat(pid: number, text: string): ProcessStat | null {
   const field = (number: number): string => fields[number - 3] ?? "";
   const startTime = field(22);
   if (startTime === "") return null;
+  const isZombie = field(3) === "Z";
+  const isHollow = isZombie && Number(field(20)) > 1;
   return {
     pid,
     ppid: Number(field(4)),
     pgrp: Number(field(5)),
     session: Number(field(6)),
     startTime,
-    // A first thread that has ended is shown as a zombie while others go on, with all files and sockets open.
-    alive: !["Z", "X", "x"].includes(field(3)) || Number(field(20)) > 1,
+    alive: isHollow || (!isZombie && !["X", "x"].includes(field(3))),
+    isHollow,
     rssPages: Number(field(24)),
     cpuTicks: Number(field(14)) + Number(field(15)) + Number(field(16)) + Number(field(17)),
   };
@@ -92,10 +117,12 @@ export function parseStat(pid: number, text: string): ProcessStat | null {
 
 /** The mark in a process's environment; null without one, or when it may not be read. */
 export function readMark(pid: number): ProcessMark | null {
-  let text: string;
+  const environOf = (path: string): string | null => readOrNull(`/proc/${path}/environ`);
+  const text =
+    environOf(String(pid)) ?? ofThreads(pid, (id) => environOf(`${String(pid)}/task/${String(id)}`));
+  if (text === null) return null;
   let uid: number;
   try {
-    text = readFileSync(`/proc/${String(pid)}/environ`, "latin1");
     ({ uid } = statSync(`/proc/${String(pid)}`));
   } catch {
     return null;
@@ -122,11 +149,11 @@ function environValue(environ: string, name: string): string | null {
 
 /** The proportional share of memory of a process in bytes: shared pages count once in all; null when it cannot be read. */
 export function readProportionalBytes(pid: number): number | null {
-  try {
-    const text = readFileSync(`/proc/${String(pid)}/smaps_rollup`, "latin1");
-    const match = /^Pss:\s+(\d+) kB/m.exec(text);
-    return match?.[1] === undefined ? null : Number(match[1]) * 1024;
-  } catch {
-    return null;
-  }
+  // A thread has no such file below its process, but one under its own number.
+  return proportionalBytesAt(pid) ?? ofThreads(pid, proportionalBytesAt);
+}
+
+function proportionalBytesAt(id: number): number | null {
+  const match = /^Pss:\s+(\d+) kB/m.exec(readOrNull(`/proc/${String(id)}/smaps_rollup`) ?? "");
+  return match?.[1] === undefined ? null : Number(match[1]) * 1024;
 }

@@ -13,6 +13,8 @@ const CHARACTERS_MAX = 4 * 1024 * 1024;
 export class RecentCommits {
   #commits: { readonly revision: Revision; readonly text: string; commit: Commit | null }[] = [];
   #characters = 0;
+  /** The newest commit that was told of; null while none was. */
+  #last: Revision | null = null;
   readonly #commitsMax: number;
 
   /** @param logCommits How many the log reaches back. */
@@ -22,10 +24,11 @@ export class RecentCommits {
 
   /** A commit that is kept, with its changes as the log has them. */
   add(revision: Revision, text: string): void {
-    const last = this.#commits.at(-1)?.revision ?? revision - 1;
+    const last = this.#last ?? revision - 1;
     if (revision !== last + 1) this.forget();
     // One that is told late: what the newest commits are is not known.
     if (revision <= last) return;
+    this.#last = revision;
     this.#commits.push({ revision, text, commit: null });
     this.#characters += text.length;
     while (this.#commits.length > this.#commitsMax || this.#characters > CHARACTERS_MAX)

@@ -13,8 +13,7 @@ export interface NodeImagesOptions {
   readonly graceMs?: number;
 }
 
-/** Images that are fetched at the same time before anybody needs them, and that wait for it: what comes beyond is fetched when needed. */
-const AHEAD_AT_ONCE = 2;
+/** Images that wait to be fetched before anybody needs them: what comes beyond is fetched when needed. */
 const AHEAD_WAITING_MAX = 8;
 
 /**
@@ -30,7 +29,7 @@ export class NodeImages {
   #wanted: readonly ImageRef[] | null = null;
   /** To be fetched ahead, the oldest first. */
   readonly #ahead: ImageRef[] = [];
-  readonly #fetches = new Set<Promise<void>>();
+  #fetching: Promise<void> | null = null;
   /** While it runs. */
   #working: AbortSignal | null = null;
 
@@ -62,20 +61,19 @@ export class NodeImages {
     this.#working = signal;
     this.#fetchAhead();
     await this.#prune(signal);
-    await Promise.all(this.#fetches);
+    await this.#fetching;
   }
 
+  /** One at a time: instances that are to be started come first. */
   #fetchAhead(): void {
     const signal = this.#working;
-    while (signal?.aborted === false && this.#fetches.size < AHEAD_AT_ONCE) {
-      const image = this.#ahead.shift();
-      if (image === undefined) return;
-      const fetch = this.#fetch(image, signal).finally(() => {
-        this.#fetches.delete(fetch);
-        this.#fetchAhead();
-      });
-      this.#fetches.add(fetch);
-    }
+    if (signal?.aborted !== false || this.#fetching !== null) return;
+    const image = this.#ahead.shift();
+    if (image === undefined) return;
+    this.#fetching = this.#fetch(image, signal).finally(() => {
+      this.#fetching = null;
+      this.#fetchAhead();
+    });
   }
 
   /** Never rejects: whoever needs the image fetches it then, and tells of what fails. */

@@ -270,8 +270,6 @@ static void endAll(int isFirst) {
 /* What a shim and an engine hold between their pipes and their own memory, 32 KiB each, and half as much again. */
 #define COPIED_BYTES (96 * 1024)
 #define PIPE_BYTES (64 * 1024)
-/* So little is read in time also by an engine that has much to do, and fits into its memory whoever reads from that. */
-#define LITTLE_BYTES (64 * 1024)
 /* For so long nothing may be taken before the rest is given up. */
 #define PATIENCE_S 600
 
@@ -280,21 +278,13 @@ static void endAll(int isFirst) {
 
 static char filler[4096];
 
-/* Whether the command and what it left behind wrote little in all, wherever to. */
-static int wroteLittle(void) {
-  if (readOf("self", "io", small, sizeof small) == 0) return 0;
-  for (const char *at = small; *at != 0; at++)
-    if (at[0] == 'w') return at[1] == 'c' && numberOf(at + sizeof "wchar:") <= LITTLE_BYTES;
-  return 0;
-}
-
 /*
- * Ends an output with the line and, unless little was written, as much filler as there is room between here and the memory of the engine: this pipe, the
- * shim's hands, the pipe to the engine, the engine's hands. When all of it is taken, the line is past them, and so is what
+ * Ends an output with the line and as much filler as there is room between here and the memory of the engine: this pipe,
+ * the shim's hands, the pipe to the engine, the engine's hands. When all of it is taken, the line is past them, and so is what
  * came before. Gives 0 then, and also when nobody reads any more.
  */
-static int endOutput(int output, long signals, int isLittle) {
-  long room = isLittle ? 0 : call(__NR_fcntl, (Word)output, F_GETPIPE_SZ, 0, 0);
+static int endOutput(int output, long signals) {
+  long room = call(__NR_fcntl, (Word)output, F_GETPIPE_SZ, 0, 0);
   size_t size = lineLength;
   if (room > 0) size += (size_t)room + (size_t)(room > PIPE_BYTES ? room : PIPE_BYTES) + COPIED_BYTES;
   call(__NR_fcntl, (Word)output, F_SETFL, O_NONBLOCK, 0);
@@ -380,9 +370,8 @@ static int run(char mode, const char *token, char **command) {
   else {
     put(" both");
     endLine();
-    int isLittle = wroteLittle();
-    broken = endOutput(1, signals, isLittle);
-    if (broken == 0) broken = endOutput(2, signals, isLittle);
+    broken = endOutput(1, signals);
+    if (broken == 0) broken = endOutput(2, signals);
   }
   return broken != 0 ? broken : bySignal != 0 ? 128 + bySignal : (status >> 8) & 0xff;
 }
