@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ImageRef, Registry } from "@dinp/core";
-import { loadImages, pullImages } from "@dinp/core/docker";
+import { loadImages, pullImages, type DockerImages } from "@dinp/core/docker";
 import { describeWithServices } from "../support/services.js";
 import { DockerHarness, DockerStage } from "./docker-support/harness.js";
 import { nodeLayer, putLayers, tarOf } from "./docker-support/images.js";
@@ -170,6 +170,82 @@ describeWithServices(["docker", "registry", "registry-tls"], "images of a docker
       await harness.dispose();
       await proxy.close();
     }
+  });
+
+  describe("that are expected", () => {
+    const loads = /^POST \S*\/images\/load/;
+
+    /** A runtime, and how many loads were begun since then: opening it may load the tools. */
+    async function counted(images?: DockerImages): Promise<{ harness: DockerHarness; begun: () => number }> {
+      const harness = await DockerHarness.make(stage, images === undefined ? {} : { images });
+      const before = harness.proxy.count(loads);
+      return { harness, begun: () => harness.proxy.count(loads) - before };
+    }
+
+    it("come by the load that was begun for them, the next ones by their own", async () => {
+      const { harness, begun } = await counted();
+      const { runtime } = harness;
+      try {
+        for (let time = 0; time < 3; time += 1) runtime.expectImage?.();
+        await eventually(() => begun() === 1);
+        const [first, second] = [await harness.makeImage({ a: "1" }), await harness.makeImage({ a: "2" })];
+        await runtime.prepareImage(first);
+        expect(begun()).toBe(1);
+        await runtime.prepareImage(second);
+        expect(begun()).toBe(2);
+        expect(await runtime.start(await harness.spec(first, { command: ["none"] }))).toMatchObject({
+          exit: { cause: "start" },
+        });
+      } finally {
+        await harness.dispose();
+      }
+    });
+
+    it("come by themselves when what was begun has broken off, also while they begin", async () => {
+      const { harness, begun } = await counted();
+      const { runtime, proxy } = harness;
+      try {
+        runtime.expectImage?.();
+        await eventually(() => begun() === 1);
+        proxy.set("refuse");
+        proxy.set("pass");
+        await runtime.prepareImage(await harness.makeImage({ a: "1" }));
+        expect(begun()).toBe(2);
+        runtime.expectImage?.();
+        proxy.set("refuse");
+        proxy.set("pass");
+        await runtime.prepareImage(await harness.makeImage({ a: "2" }));
+      } finally {
+        await harness.dispose();
+      }
+    });
+
+    it("leave nothing open when they do not come", async () => {
+      const { harness } = await counted();
+      const { runtime, proxy } = harness;
+      try {
+        const before = proxy.open;
+        runtime.expectImage?.();
+        await eventually(() => proxy.open > before);
+        await runtime.close();
+        await eventually(() => proxy.open === 0);
+        expect(() => runtime.expectImage?.()).toThrow(expect.objectContaining({ code: "DINP_CLOSED" }));
+      } finally {
+        await harness.dispose();
+      }
+    });
+
+    it("begin no load where images are pulled", async () => {
+      const host = hostOf(places.DINP_TEST_REGISTRY);
+      const { harness, begun } = await counted(pullImages({ host }));
+      try {
+        harness.runtime.expectImage?.();
+        await harness.runtime.list();
+        expect(begun()).toBe(0);
+      } finally {
+        await harness.dispose();
+      }
+    });
   });
 
   it(

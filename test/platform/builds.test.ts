@@ -41,11 +41,17 @@ describe("builds", () => {
     expect(build.image).toBe(`apps/hello@${build.digest ?? ""}`);
   });
 
-  it("tells of an image that was built before it has written anything of it down, and of none that was not", async () => {
+  it("tells of a build that begins, and of its image before it has written anything of it down", async () => {
     const told: { readonly image: string; readonly state: string | undefined }[] = [];
     const store = createMemoryStateStore({ clock: createSystemClock() });
     const seen: Promise<void>[] = [];
-    const imageBuilt = ({ repository, digest }: ImageRef): void => {
+    let begun = 0;
+    const imageExpected = (image: ImageRef | null): void => {
+      if (image === null) {
+        begun += 1;
+        return;
+      }
+      const { repository, digest } = image;
       seen.push(
         (async () => {
           const builds: string[] = [];
@@ -54,12 +60,13 @@ describe("builds", () => {
         })(),
       );
     };
-    await using world = await createWorld({ store, imageBuilt });
+    await using world = await createWorld({ store, imageExpected });
     const build = await world.build("hello", nodeApp);
     await Promise.all(seen);
     expect(told).toEqual([{ image: build.image, state: "running" }]);
+    expect(begun).toBe(1);
     await failBuild(world, await hostileArchive());
-    expect(seen.length).toBe(1);
+    expect({ begun, built: seen.length }).toEqual({ begun: 2, built: 1 });
   });
 
   it("keeps the log of a build that failed, with the reason and no character that a terminal obeys", async () => {

@@ -12,18 +12,21 @@ const BLOCK = 512;
 export async function* tarOf(
   files: Iterable<ArchiveFile> | AsyncIterable<ArchiveFile>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const file of files) {
-    yield tarHeader(file.path, file.size, file.mode ?? 0o644);
-    let size = 0;
-    for await (const piece of file.bytes) {
-      size += piece.length;
-      yield piece;
-    }
-    if (size !== file.size)
-      throw new Error(`${file.path} has ${String(size)} bytes where ${String(file.size)} were told`);
-    yield Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK);
-  }
+  for await (const file of files) yield* tarHead(file);
   yield Buffer.alloc(2 * BLOCK);
+}
+
+/** A file as the beginning of a tar, which goes on with other files or ends as {@link tarOf} does. */
+export async function* tarHead(file: ArchiveFile): AsyncGenerator<Uint8Array, void, undefined> {
+  yield tarHeader(file.path, file.size, file.mode ?? 0o644);
+  let size = 0;
+  for await (const piece of file.bytes) {
+    size += piece.length;
+    yield piece;
+  }
+  if (size !== file.size)
+    throw new Error(`${file.path} has ${String(size)} bytes where ${String(file.size)} were told`);
+  yield Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK);
 }
 
 /** A tar of small files and, with a path that ends with `/`, folders. */

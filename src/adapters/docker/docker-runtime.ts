@@ -84,6 +84,10 @@ class DockerRuntime implements Runtime {
     });
   }
 
+  expectImage(): void {
+    this.#life.use().images.expect();
+  }
+
   async prepareImage(image: ImageRef, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     throwIfAborted(options.signal);
     await this.#life.guard(

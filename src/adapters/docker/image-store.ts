@@ -4,7 +4,7 @@ import type { ImageFacts } from "./container-spec.js";
 import type { Engine } from "./engine.js";
 import { EngineRefusal, isRefusal } from "./engine-refusal.js";
 import { listAt, textAt, textsAt } from "./json.js";
-import { loadArchive } from "./load-archive.js";
+import { LoadAhead } from "./load-ahead.js";
 import type { Names } from "./names.js";
 import type { DockerCredentials, DockerImages, DockerImageTarget } from "./options.js";
 import { orAborted, throwIfAborted } from "../runtime/aborting.js";
@@ -34,6 +34,7 @@ export class ImageStore {
   readonly #timeoutMs: number;
   readonly #fetches = new Map<string, Fetch>();
   readonly #gate = new Gate(FETCHES_MAX);
+  readonly #loads: LoadAhead;
   /** Chains of layers (each by its lowest to a topmost layer) that the engine had when it was looked. */
   readonly #chains = new Set<string>();
 
@@ -49,6 +50,12 @@ export class ImageStore {
     this.#images = options.images;
     this.#architecture = options.architecture;
     this.#timeoutMs = options.timeoutMs;
+    this.#loads = new LoadAhead(options.engine);
+  }
+
+  /** An image will come in a moment, and it is not known yet which. */
+  expect(): void {
+    if (this.#images.loads === true) this.#loads.begin();
   }
 
   /** What is known of a prepared image; null when it is not prepared. */
@@ -95,7 +102,7 @@ export class ImageStore {
   async close(): Promise<void> {
     const fetches = [...this.#fetches.values()];
     for (const { stop } of fetches) stop.abort();
-    await Promise.allSettled(fetches.map(({ done }) => done));
+    await Promise.allSettled([...fetches.map(({ done }) => done), this.#loads.close()]);
   }
 
   async #untag(name: string): Promise<void> {
@@ -169,7 +176,7 @@ export class ImageStore {
       signal,
       architecture: this.#architecture,
       hasLayers: (diffIds) => diffIds.length > 0 && this.#chains.has(chainOf(diffIds)),
-      load: (archive) => loadArchive(this.#engine, archive, signal),
+      load: (archive) => this.#loads.load(archive, signal),
       pull: (reference, credentials) => this.#pull(reference, name, credentials, signal),
     };
   }

@@ -17,6 +17,7 @@ interface LoadableImage {
  */
 export function loadImages(registry: Registry): DockerImages {
   return {
+    loads: true,
     bring: async (image, target) => {
       const loadable = await readImage(registry, image, target);
       const known = target.hasLayers(loadable.diffIds.slice(0, -1)) ? loadable.layers.length - 1 : 0;

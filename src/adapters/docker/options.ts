@@ -29,6 +29,8 @@ export interface DockerImageTarget {
 
 /** Brings images to the engine: {@link loadImages}, {@link pullImages}, or one of your own. */
 export interface DockerImages {
+  /** Whether images come by {@link DockerImageTarget.load}, which is then begun when one is expected. Default: false. */
+  readonly loads?: boolean;
   /**
    * Brings the image whole, or rejects: `DINP_IMAGE_NOT_FOUND`, `DINP_DIGEST_MISMATCH`, `DINP_UNAVAILABLE`. Ends when the
    * target's signal aborts.

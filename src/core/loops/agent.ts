@@ -91,8 +91,8 @@ export class Agent {
     await Promise.all(this.#runs);
   }
 
-  /** An image that will probably be used here soon: it is fetched meanwhile, if there is time. */
-  expectImage(image: ImageRef): void {
+  /** An image that will probably be used here soon: it is fetched meanwhile, if there is time. Null: it is being built. */
+  expectImage(image: ImageRef | null): void {
     this.#images.expect(image);
   }
 

@@ -6,7 +6,7 @@ import { isAborted } from "./abort.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface NodeImagesOptions {
-  readonly runtime: Pick<Runtime, "prepareImage" | "pruneImages">;
+  readonly runtime: Pick<Runtime, "expectImage" | "prepareImage" | "pruneImages">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** An image that was asked for this lately is kept, whatever the server says. Default 24 hours. */
@@ -49,11 +49,24 @@ export class NodeImages {
     this.#news.wake();
   }
 
-  /** It will probably be used soon. */
-  expect(image: ImageRef): void {
+  /** It will probably be used soon; null: it is being built. */
+  expect(image: ImageRef | null): void {
+    if (image === null) {
+      this.#expectAny();
+      return;
+    }
     if (this.#ahead.length >= AHEAD_WAITING_MAX) return;
     this.#ahead.push(image);
     this.#fetchAhead();
+  }
+
+  #expectAny(): void {
+    if (this.#working?.aborted !== false) return;
+    try {
+      this.#options.runtime.expectImage?.();
+    } catch (error) {
+      this.#options.logger.debug("nothing was made ready for an image", { error: messageOf(error) });
+    }
   }
 
   /** Works until the signal aborts. */

@@ -76,7 +76,7 @@ export async function startPlatform(options: StartPlatformOptions): Promise<Runn
     logs: { logs: (request) => server.logs({ nodeId: id, ...request }) },
     cluster: () => server,
     info: () => ({ version, clusterId, appsDomain, routerUrl: routerUrl() }),
-    imageBuilt: (image) => {
+    imageExpected: (image) => {
       agent.expectImage(image);
     },
   });

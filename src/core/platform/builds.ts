@@ -124,9 +124,10 @@ export class Builds {
       [{ op: "put", kind: "build", value: started, ifRevision: "absent" }],
       withSignal(options),
     );
+    this.#context.imageExpected(null);
     try {
       const built = await this.#run(name, request, source, options, started, log);
-      if (built.image !== null) this.#context.imageBuilt(built.image);
+      if (built.image !== null) this.#context.imageExpected(built.image);
       const input = inputOf(name, request, await source.identity());
       return await this.#succeed(built, log, input, options);
     } catch (error) {

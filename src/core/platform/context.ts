@@ -46,8 +46,11 @@ export interface PlatformOptions {
   readonly buildsMax?: number;
   /** A build that takes longer is ended. Default 30 minutes. */
   readonly buildTimeoutMs?: number;
-  /** Is told of each image as soon as it is built: who will probably run it can fetch it meanwhile. Must not throw. Default: nobody is. */
-  readonly imageBuilt?: (image: ImageRef) => void;
+  /**
+   * Is told null when a build begins, and of its image as soon as it is built: who will probably run it can fetch it meanwhile.
+   * Must not throw. Default: nobody is.
+   */
+  readonly imageExpected?: (image: ImageRef | null) => void;
   /** Deletions that may go unconfirmed within ten minutes: the greater of `count` and `share` of the apps. Default 5 and 0.2. */
   readonly deletionBudget?: { readonly count: number; readonly share: number };
 }

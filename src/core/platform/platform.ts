@@ -198,7 +198,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     uploads: noUploads,
     registries: noRegistries,
     secrets: noSecrets,
-    imageBuilt: () => undefined,
+    imageExpected: () => undefined,
     executionsPerAppMax: 8,
     buildsMax: 4,
     buildTimeoutMs: 1_800_000,

@@ -89,6 +89,8 @@ export interface Runtime {
   /** Finds what earlier runs left behind and adopts it. Must be called once, before all else, or it is misuse: `TypeError`. */
   open(options?: { readonly signal?: AbortSignal }): Promise<void>;
   capacity(): Promise<RuntimeCapacity>;
+  /** A hint that an image will be asked for in a moment, and it is not known yet which: what can be made ready, may be. `DINP_CLOSED`. */
+  expectImage?(): void;
   /** Fetches and unpacks the image; shared by its instances; idempotent. `DINP_IMAGE_NOT_FOUND`, `DINP_DIGEST_MISMATCH`. */
   prepareImage(image: ImageRef, options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Every instance that was started and not removed, running or exited, by instance id (in the order of code units). */

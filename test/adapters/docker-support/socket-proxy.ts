@@ -9,6 +9,8 @@ export class SocketProxy {
   readonly #server = createServer({ allowHalfOpen: true }, (client) => {
     this.#accept(client);
   });
+  /** The first lines of the requests that came. */
+  readonly #requests: string[] = [];
   #mode: "pass" | "refuse" | "hang" = "pass";
   #unfinished: RegExp | null = null;
   #shortened: { readonly request: RegExp; readonly bytes: number } | null = null;
@@ -27,6 +29,11 @@ export class SocketProxy {
   /** Connections that are open towards the client. */
   get open(): number {
     return [...this.#sockets].filter((socket) => !socket.destroyed).length;
+  }
+
+  /** How many requests came whose first line is such. */
+  count(request: RegExp): number {
+    return this.#requests.filter((line) => request.test(line)).length;
   }
 
   /** `refuse` cuts all connections and takes no new one; `hang` takes them and says nothing. */
@@ -66,6 +73,7 @@ export class SocketProxy {
       if (!isHeld) client.destroy();
     });
     client.once("data", (request) => {
+      this.#requests.push(request.toString("latin1").split("\r\n", 1)[0] ?? "");
       isHeld = this.#unfinished?.test(request.toString("latin1")) === true;
       if (this.#shortened?.request.test(request.toString("latin1")) === true) {
         passSome(server, client, this.#shortened.bytes);
