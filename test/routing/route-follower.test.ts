@@ -1,8 +1,11 @@
 import {
   createRouteFollower,
   DinpError,
+  RouteIndex,
   type Logger,
   type Route,
+  type RouteCache,
+  type RouteChange,
   type RouteFollower,
   type RouterAcknowledgement,
   type RouteTable,
@@ -217,6 +220,147 @@ describe("RouteFollower", () => {
     line.cut = false;
     await at(version);
     expect(follower.index().size).toBe(31);
+  });
+
+  it("refuses a table of few routes that does not say why, until it has recovered or somebody believes it", async () => {
+    const many = Array.from({ length: 20 }, (_, number) => route("a.test", `/${String(number)}`));
+    await at(await put(...many));
+    const few = createMemoryRouteTable({ random: createSystemRandom() });
+    line.bend(few);
+    await put(route("a.test", "/0"));
+    await until(() => follower.problem() !== null, "the refusal");
+    expect(follower.problem()).toMatch(/has 1 routes where .* has 20, and does not say why/);
+    expect(follower.index().size).toBe(20);
+    expect(last()?.version.incarnation).not.toBe((await few.snapshot()).version.incarnation);
+    await at(await put(...many));
+    expect(follower.problem()).toBeNull();
+
+    const fewer = createMemoryRouteTable({ random: createSystemRandom() });
+    line.bend(fewer);
+    const version = await put(route("a.test", "/0"));
+    await until(() => follower.problem() !== null, "the second refusal");
+    follower.believe();
+    await at(version);
+    expect(follower.index().size).toBe(1);
+  });
+
+  it("takes a table that loses its routes change by change", async () => {
+    const many = Array.from({ length: 20 }, (_, number) => route("a.test", `/${String(number)}`));
+    const version = await put(...many);
+    const deletions = many.map(({ host, path }) => ({ op: "delete" as const, host, path }));
+    await at(await line.apply(deletions, { epoch: 1, ifVersion: version }));
+    expect(follower.index().size).toBe(0);
+  });
+
+  describe("with a cache", () => {
+    /** A disk in memory; what is written to it takes until the gate opens. */
+    class Disk implements RouteCache {
+      table: RouteTableSnapshot | null = null;
+      gate: Promise<void> = Promise.resolve();
+      fails = false;
+      clears = 0;
+      load(): Promise<RouteTableSnapshot | null> {
+        return Promise.resolve(this.table);
+      }
+      async save(table: RouteTableSnapshot): Promise<void> {
+        await this.#write();
+        this.table = table;
+      }
+      async append(version: RouteTableVersion, changes: readonly RouteChange[]): Promise<void> {
+        await this.#write();
+        const index = new RouteIndex(this.table?.routes ?? []);
+        index.apply(changes);
+        this.table = { version, routes: [...index.routes()] };
+      }
+      clear(): Promise<void> {
+        this.clears += 1;
+        this.table = null;
+        return Promise.resolve();
+      }
+      async #write(): Promise<void> {
+        await this.gate;
+        if (this.fails) throw new DinpError("DINP_UNAVAILABLE", "the disk is full");
+      }
+    }
+
+    async function started(cache: RouteCache): Promise<RouteFollower> {
+      stop.abort();
+      await running;
+      stop = new AbortController();
+      line.acknowledged = [];
+      follower = createRouteFollower({
+        table: line,
+        routerId: "r-1",
+        clock: createSystemClock(),
+        logger,
+        cache,
+      });
+      running = follower.run(stop.signal);
+      return follower;
+    }
+
+    it("starts with the saved table when nobody answers, and goes on from it", async () => {
+      const disk = new Disk();
+      await started(disk);
+      const version = await put(route("a.test", "/"));
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      line.cut = true;
+      line.breakWatches();
+      await started(disk);
+      await follower.whenReady(stop.signal);
+      expect(follower.version()).toEqual(version);
+      expect(follower.index().find("a.test", "/")).not.toBeNull();
+      expect(follower.problem()).toMatch(/does not answer/);
+      line.cut = false;
+      await at(await put(route("b.test", "/")));
+      expect(follower.problem()).toBeNull();
+      expect(follower.index().size).toBe(2);
+    });
+
+    it("acknowledges nothing that a start could go back behind", async () => {
+      const disk = new Disk();
+      await started(disk);
+      await at(await put(route("a.test", "/")));
+      let open = (): void => undefined;
+      disk.gate = new Promise((resolve) => {
+        open = resolve;
+      });
+      const saved = disk.table?.version.revision ?? -1;
+      const version = await put(route("a.test", "/", []));
+      await at(version);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(line.acknowledged.every((each) => each.version.revision <= saved)).toBe(true);
+      open();
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      expect(disk.table).toEqual({ version, routes: [route("a.test", "/", [])] });
+    });
+
+    it("forgets what it cannot keep up to date, and then acknowledges", async () => {
+      const disk = new Disk();
+      await started(disk);
+      await at(await put(route("a.test", "/")));
+      await until(() => disk.table !== null, "the saved table");
+      disk.fails = true;
+      const version = await put(route("a.test", "/", []));
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      expect(disk.table).toBeNull();
+      disk.fails = false;
+      const next = await put(route("b.test", "/"));
+      await until(() => disk.table?.version.revision === next.revision, "the table on disk");
+      expect(disk.table?.routes.length).toBe(2);
+    });
+
+    it("saves the whole table now and then, and each change in between", { timeout: 60_000 }, async () => {
+      const disk = new Disk();
+      await started(disk);
+      let version = await put(route("a.test", "/"));
+      await at(version);
+      for (let number = 0; number < 1_200; number += 1)
+        version = await put(route("a.test", `/${String(number)}`));
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      expect(disk.table?.version).toEqual(version);
+      expect(disk.table?.routes.length).toBe(1_201);
+    });
   });
 
   it("runs once, and gives up waiting when asked to", async () => {

@@ -1,5 +1,6 @@
 import { DinpError, messageOf } from "../model/errors.js";
 import type { InstanceId } from "../model/records.js";
+import type { RouteCache } from "../ports/route-cache.js";
 import type {
   RouterAcknowledgement,
   RouteTable,
@@ -10,21 +11,27 @@ import type {
 import type { Clock, Logger } from "../ports/system.js";
 import { type ReadonlyRouteIndex, RouteIndex } from "../routing/route-index.js";
 import { compareTableVersions, formatTableVersion } from "../routing/table-version.js";
-import { isAborted } from "./abort.js";
+import { childController, isAborted } from "./abort.js";
 import { InFlight } from "./in-flight.js";
-import { Backoff, runTogether } from "./tasks.js";
+import { TableKeeper } from "./table-keeper.js";
+import { shrunkMsMax, TableTrust, type ServedTable } from "./table-trust.js";
+import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 /** An acknowledgement is said again this often, for a table that lost it. */
 const ACKNOWLEDGE_EVERY_MS = 15_000;
 /** Following that lasted this long counts as a success: the next pause is short again. */
 const STEADY_MS = 5_000;
+/** A table that did not answer within this time at the start is waited for no longer: the saved one is served. */
+const FIRST_TABLE_MS = 1_000;
 
 export interface RouteFollowerOptions {
   readonly table: RouteTable;
   readonly routerId: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where the last good table is kept for a start without the table. Default: nowhere. */
+  readonly cache?: RouteCache;
 }
 
 /**
@@ -32,8 +39,12 @@ export interface RouteFollowerOptions {
  * has applied and which instances it still talks to.
  *
  * While the table does not answer, and after it lost its past, the last good table goes on being served. Refused, with a
- * warning: a version older than the present one of the same incarnation; and a table of another incarnation that nobody
- * has written yet.
+ * warning: a version older than the present one of the same incarnation; a table of another incarnation that nobody
+ * has written yet; and one that has less than half of the present routes, unless it says change by change that they were
+ * deleted, an operator says that it is right ({@link RouteFollower.believe}), or it has stood for ten minutes. What was
+ * refused is not acknowledged, so no port of it is used again.
+ *
+ * With a cache, the table that was saved last is served when the table does not answer within a second of the start.
  */
 export interface RouteFollower {
   /** Follows the table until the signal aborts. Once per follower (`TypeError`). Failures of the table are waited out. */
@@ -42,6 +53,10 @@ export interface RouteFollower {
   index(): ReadonlyRouteIndex;
   /** The version of the present routes; null before the first table was applied. */
   version(): RouteTableVersion | null;
+  /** Why the table is not followed at present, for people; null when it is. */
+  problem(): string | null;
+  /** The next snapshot is right, however few routes it has: an operator has looked at it. */
+  believe(): void;
   /** True once a first table was applied; never false again. */
   ready(): boolean;
   /** Resolves when {@link RouteFollower.ready}; `DINP_ABORTED` when the signal aborts first. */
@@ -62,12 +77,16 @@ class TableRouteFollower implements RouteFollower {
   readonly #routerId: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #keeper: TableKeeper | null;
+  readonly #trust: TableTrust;
   readonly #inFlight = new InFlight();
   readonly #toAcknowledge = new Wakeup();
+  readonly #toFollow = new Wakeup();
   readonly #whenReady: Promise<void>;
   #becomeReady: () => void = () => undefined;
   #index = new RouteIndex();
   #version: RouteTableVersion | null = null;
+  #problem: string | null = "the table was not read yet";
   #started = false;
 
   constructor(options: RouteFollowerOptions) {
@@ -75,6 +94,9 @@ class TableRouteFollower implements RouteFollower {
     this.#routerId = options.routerId;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#trust = new TableTrust(options.clock);
+    const { cache } = options;
+    this.#keeper = cache === undefined ? null : new TableKeeper({ ...options, cache });
     this.#whenReady = new Promise((resolve) => {
       this.#becomeReady = resolve;
     });
@@ -83,7 +105,15 @@ class TableRouteFollower implements RouteFollower {
   async run(signal: AbortSignal): Promise<void> {
     if (this.#started) throw new TypeError("A route follower runs once.");
     this.#started = true;
-    await runTogether([(inner) => this.#follow(inner), (inner) => this.#acknowledge(inner)], signal);
+    const keeper = this.#keeper;
+    await runTogether(
+      [
+        (inner) => this.#follow(inner),
+        (inner) => this.#acknowledge(inner),
+        ...(keeper === null ? [] : [(inner: AbortSignal) => this.#startFromCache(keeper, inner)]),
+      ],
+      signal,
+    );
   }
 
   index(): ReadonlyRouteIndex {
@@ -92,6 +122,15 @@ class TableRouteFollower implements RouteFollower {
 
   version(): RouteTableVersion | null {
     return this.#version;
+  }
+
+  problem(): string | null {
+    return this.#problem;
+  }
+
+  believe(): void {
+    this.#trust.believe();
+    this.#toFollow.wake();
   }
 
   ready(): boolean {
@@ -126,6 +165,7 @@ class TableRouteFollower implements RouteFollower {
         await this.#followOnce(signal);
       } catch (error) {
         if (isAborted(signal)) return;
+        this.#problem = `the table does not answer: ${messageOf(error)}`;
         this.#logger.warn("the route table cannot be followed; the last good one is served", {
           error: messageOf(error),
         });
@@ -139,27 +179,66 @@ class TableRouteFollower implements RouteFollower {
   async #followOnce(signal: AbortSignal): Promise<void> {
     const snapshot = await this.#table.snapshot({ signal });
     const after = snapshot.version;
-    const refusal = this.#refusalOf(snapshot);
-    if (refusal === null) this.#swap(snapshot);
-    else this.#logger.warn("a route table was refused; the last good one is served", { reason: refusal });
+    const refusal = this.#trust.refusalOf(snapshot, this.#served());
+    if (refusal !== null) {
+      this.#problem = `a table was refused: ${refusal}`;
+      this.#logger.warn("a route table was refused; the last good one is served", { reason: refusal });
+      await this.#untilChanged(after, signal);
+      return;
+    }
+    this.#swap(snapshot);
+    this.#problem = null;
     for await (const event of this.#table.watch({ after, signal })) {
-      if (refusal !== null || !this.#apply(event)) break;
+      if (!this.#apply(event)) break;
     }
   }
 
-  #refusalOf({ version, routes }: RouteTableSnapshot): string | null {
-    if (this.#version === null) return null;
-    const present = formatTableVersion(this.#version);
-    const order = compareTableVersions(version, this.#version);
-    if (order !== null && order < 0) return `${formatTableVersion(version)} is older than ${present}`;
-    if (order === null && version.revision === 0 && routes.length === 0 && this.#index.size > 0) {
-      return `${formatTableVersion(version)} was never written, ${present} is kept until it is`;
+  /** Waits until the refused table changes, or an operator believes it. */
+  async #untilChanged(after: RouteTableVersion, signal: AbortSignal): Promise<void> {
+    const { controller: over, detach } = childController(signal);
+    try {
+      await runTogether(
+        [
+          async (inner) => {
+            for await (const { type } of this.#table.watch({ after, signal: inner })) {
+              this.#logger.debug("the refused route table has changed", { type });
+              break;
+            }
+            over.abort();
+          },
+          async (inner) => {
+            await this.#toFollow.wait(this.#clock, shrunkMsMax, inner);
+            over.abort();
+          },
+        ],
+        over.signal,
+      );
+    } finally {
+      detach();
     }
-    return null;
+  }
+
+  /** Serves the saved table when the first one is late. */
+  async #startFromCache(keeper: TableKeeper, signal: AbortSignal): Promise<void> {
+    const saved = await keeper.load(signal);
+    if (saved === null) return;
+    await sleepQuietly(this.#clock, FIRST_TABLE_MS, signal);
+    if (isAborted(signal) || this.ready()) return;
+    this.#logger.warn("the route table does not answer; the one that was saved last is served", {
+      version: formatTableVersion(saved.version),
+      routes: saved.routes.length,
+    });
+    this.#swap(saved);
+  }
+
+  #served(): ServedTable | null {
+    return this.#version === null ? null : { version: this.#version, size: this.#index.size };
   }
 
   #swap({ version, routes }: RouteTableSnapshot): void {
     this.#index = new RouteIndex(routes);
+    this.#keeper?.noteTable();
+    this.#trust.accepted();
     this.#applied(version);
   }
 
@@ -172,6 +251,7 @@ class TableRouteFollower implements RouteFollower {
     if (order <= 0) return true;
     if (event.version.revision !== this.#version.revision + 1) return false;
     this.#index.apply(event.changes);
+    this.#keeper?.noteChange(event.version, event.changes);
     this.#applied(event.version);
     return true;
   }
@@ -188,6 +268,11 @@ class TableRouteFollower implements RouteFollower {
       await this.#toAcknowledge.wait(this.#clock, ACKNOWLEDGE_EVERY_MS, signal);
       const acknowledgement = this.#acknowledgement();
       if (isAborted(signal) || acknowledgement === null) continue;
+      if (!(await this.#persist(acknowledgement.version, signal))) {
+        await backoff.pause(signal);
+        this.#toAcknowledge.wake();
+        continue;
+      }
       try {
         await this.#table.acknowledge(acknowledgement, { signal });
         backoff.succeeded();
@@ -200,6 +285,16 @@ class TableRouteFollower implements RouteFollower {
         this.#toAcknowledge.wake();
       }
     }
+  }
+
+  /** True when a start from the saved table would not go back behind this version. */
+  async #persist(version: RouteTableVersion, signal: AbortSignal): Promise<boolean> {
+    if (this.#keeper === null) return true;
+    const present = (): RouteTableSnapshot => ({
+      version: this.#version ?? version,
+      routes: [...this.#index.routes()],
+    });
+    return await this.#keeper.persist(present, signal);
   }
 
   #acknowledgement(): RouterAcknowledgement | null {

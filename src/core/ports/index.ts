@@ -6,6 +6,7 @@ export * from "./image-workshop.js";
 export * from "./prober.js";
 export * from "./registry.js";
 export * from "./registry-connector.js";
+export * from "./route-cache.js";
 export * from "./route-table.js";
 export * from "./runtime.js";
 export * from "./state-store.js";
