@@ -26,6 +26,7 @@ export function findEntries(root = projectRoot) {
     { subpath: ".", source: "src/core/index.ts", output: "core/index" },
     { subpath: "./testing", source: "src/core/testing/index.ts", output: "core/testing/index" },
     { subpath: "./client", source: "src/adapters/http-api/client.ts", output: "client" },
+    { subpath: "./compose", source: "src/bin/compose/index.ts", output: "compose" },
   ];
   for (const name of namesIn(root, "src/adapters")) {
     if (INTERNAL_ADAPTERS.has(name)) continue;

@@ -75,6 +75,7 @@ export const drivers = {
   "http-proxy": ["src/adapters/http-proxy"],
   kysely: ["src/adapters/pglite", sql],
   pino: ["src/adapters/system"],
+  "prom-client": ["src/adapters/prometheus"],
   undici: ["src/adapters/oci", "src/adapters/url-fetch"],
   yaml: ["src/adapters/cli", "src/adapters/http-api", "src/adapters/yaml"],
   yauzl: ["src/adapters/zip"],

@@ -1,10 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { runRouter } from "./router/run.js";
+import { routerProgram } from "./router/program.js";
+import { runProgram } from "./service/run-program.js";
+import { packageVersion } from "./service/version.js";
 
-const { version } = JSON.parse(
-  readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"),
-) as { readonly version: string };
-
-process.exitCode = await runRouter(process.argv.slice(2), version);
+process.exitCode = await runProgram(routerProgram, packageVersion(import.meta.url), process);

@@ -6,6 +6,9 @@ import { messageOf, parseManifest, parseTemplates } from "@dinp/core";
 import { readRouteFile } from "@dinp/core/file";
 import { parseYaml } from "@dinp/core/yaml";
 import { describe, expect, test } from "vitest";
+import { allSettings } from "../../src/bin/config/all-settings.js";
+import { loadConfig, namedOf } from "../../src/bin/config/load-config.js";
+import { optional, type Setting } from "../../src/bin/config/setting.js";
 import { parseDockerfile } from "../../src/core/build/dockerfile/index.js";
 import { commandErrors, commandsOf, spanErrors } from "./command-errors.js";
 import { pagesOf, placeOf, projectRoot, readPage, type CodeBlock } from "./markdown.js";
@@ -17,6 +20,7 @@ const blocks = pages.flatMap((page) => page.blocks);
 /** Files that blocks show, and what reads them. A block says which it is: ```` ```yaml dinp.yaml ````. */
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
   "yaml dinp.yaml": (text) => parseManifest(parseYaml(text)),
+  "yaml /etc/dinp/dinp.yaml": readConfiguration,
   "yaml templates.yaml": (text) => parseTemplates(parseYaml(text), "templates.yaml"),
   "dockerfile Dockerfile": parseDockerfile,
   "json routes.json": readRoutes,
@@ -27,6 +31,22 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
 const UNCHECKED: ReadonlySet<string> = new Set(["text", "ini"]);
 
 const known = ["ts", "sh", ...UNCHECKED, ...Object.keys(readers)].join(", ");
+
+async function readConfiguration(text: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "dinp-docs-"));
+  try {
+    const path = join(folder, "dinp.yaml");
+    await writeFile(path, text);
+    // What a file does not say is another program's, or said elsewhere.
+    const settings: Record<string, Record<string, Setting<unknown>>> = {};
+    for (const { at, setting } of namedOf(allSettings))
+      (settings[at.section] ??= {})[at.name] = optional(setting);
+    const env = { DINP_CONFIG: path };
+    await loadConfig(settings, { args: [], env, ownSection: "", known: allSettings });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
 async function readRoutes(text: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "dinp-docs-"));
@@ -138,7 +158,7 @@ describe("the checks of the documentation", () => {
       "page.md:3 dinp pusj: error: Unknown command 'pusj'",
       "page.md:3 dinp logs shop --folow: error: Unknown option '--folow'",
       "page.md:4 npm run nothing: there is no script nothing",
-      expect.stringMatching(/^page\.md:5 dinp-router .*UsageError: Unknown option '--lissen'/),
+      expect.stringMatching(/^page\.md:5 dinp-router .*ConfigError: Unknown option '--lissen'/),
       expect.stringMatching(/^page\.md:6 brew install dinp: an unknown program/),
       "page.md:7 node scripts/gone.mjs: there is no scripts/gone.mjs",
     ]);

@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { hostBaseNames } from "@dinp/core/host-base";
-import { parseRouterArguments, usage as routerUsage } from "../../src/bin/router/arguments.js";
+import { helpOf as settingsOf } from "../../src/bin/config/describe-config.js";
+import { readCommonFlags } from "../../src/bin/config/load-config.js";
+import { programs } from "../../src/bin/programs.js";
 import { runCli, type CliRun } from "../cli/run-cli.js";
 import { placeOf, projectRoot, type CodeBlock, type CodeSpan } from "./markdown.js";
 
@@ -51,14 +53,13 @@ async function whyWrong([program = "", ...args]: readonly string[]): Promise<str
   switch (program) {
     case "dinp":
       return whyCliRefuses(args);
-    case "dinp-router":
-      return whyRouterRefuses(args);
     case "npm":
       return whyNpmRefuses(args);
     case "node":
     case ".ci/run":
       return whyNoFile(program === "node" ? (args[0] ?? "") : program);
     default:
+      if (Object.hasOwn(programs, program)) return whyProgramRefuses(program, args);
       return PROGRAMS.has(program)
         ? null
         : "an unknown program: is it a slip, or is it missing in the test's list?";
@@ -92,9 +93,12 @@ function makePushed(cwd: string, path: string): void {
   writeFileSync(join(whole, "index.html"), "<h1>here</h1>");
 }
 
-function whyRouterRefuses(args: readonly string[]): string | null {
+function whyProgramRefuses(name: string, args: readonly string[]): string | null {
+  const program = programs[name];
+  if (program === undefined) return "there is no such program";
+  const { settings, ownSection } = program;
   try {
-    parseRouterArguments(args);
+    readCommonFlags(settings, { args, env: {}, ownSection, known: settings });
     return null;
   } catch (error) {
     return String(error);
@@ -122,7 +126,7 @@ export async function spanErrors(spans: readonly CodeSpan[]): Promise<readonly s
   const errors = await Promise.all(
     spans.map(async (span) => {
       const [program, first = "", ...rest] = span.text.replace(/^npx /, "").split(/[\s,]+/);
-      if (program !== "dinp" && program !== "dinp-router") return [];
+      if (program === undefined || (program !== "dinp" && !Object.hasOwn(programs, program))) return [];
       const whys = first.split("|").map((command) => whySpanWrong(program, [command, ...rest]));
       return (await Promise.all(whys)).flat().map((why) => `${placeOf(span)} ${span.text}: ${why}`);
     }),
@@ -131,7 +135,9 @@ export async function spanErrors(spans: readonly CodeSpan[]): Promise<readonly s
 }
 
 async function whySpanWrong(program: string, words: readonly string[]): Promise<readonly string[]> {
-  const help = program === "dinp" ? await helpOf(words) : { code: 0, out: routerUsage };
+  const own = programs[program];
+  const help =
+    own === undefined ? await helpOf(words) : { code: 0, out: settingsOf(own.settings, own.ownSection) };
   if (help.code !== 0) return ["there is no such command"];
   const flags = words.filter((word) => /^-{1,2}[a-z]/i.test(word));
   const unknown = flags.filter((flag) => !new RegExp(`(^|[\\s,])${flag}\\b`, "m").test(help.out));

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { usage as routerUsage } from "../../src/bin/router/arguments.js";
+import { markdownOf } from "../../src/bin/config/describe-config.js";
+import { allSettings } from "../../src/bin/config/all-settings.js";
 import { exitCodes } from "../../src/adapters/cli/index.js";
 import { runCli } from "../cli/run-cli.js";
 import { pagesOf, projectRoot } from "./markdown.js";
@@ -21,10 +22,20 @@ test("the README names every command", async () => {
   expect(commands.filter((name) => !readme.includes(`dinp ${name}`))).toEqual([]);
 });
 
-test("the operator's page has every flag of dinp up and of dinp-router, and every exit code", async () => {
+test("the page of the configuration has every setting as the programs describe it", () => {
+  const plain = (text: string): string => text.replaceAll(/ +/g, " ").replaceAll(/-{3,}/g, "---");
+  const page = plain(textOf("docs/configuration.md"));
+  const rows = markdownOf(allSettings)
+    .split("\n")
+    .filter((row) => /^(\||#)/.test(row) && !row.startsWith("|---"));
+  expect(rows.length).toBeGreaterThan(10);
+  expect(rows.filter((row) => !page.includes(plain(row)))).toEqual([]);
+});
+
+test("the operator's page has every flag of dinp up, and every exit code", async () => {
   const { out } = await runCli(["up", "--help"], { options });
-  const flags = [...`${out}\n${routerUsage}`.matchAll(/^ {2}.*?(--[a-z-]+)/gm)].map(([, flag]) => flag ?? "");
-  expect(flags).toEqual(expect.arrayContaining(["--api", "--data", "--routes", "--drain-ms"]));
+  const flags = [...out.matchAll(/^ {2}.*?(--[a-z-]+)/gm)].map(([, flag]) => flag ?? "");
+  expect(flags).toEqual(expect.arrayContaining(["--api", "--data", "--runtime"]));
   const page = textOf("docs/operating.md");
   const missing = flags.filter((flag) => flag !== "--help" && !page.includes(`\`${flag}`));
   expect(missing).toEqual([]);

@@ -58,11 +58,11 @@ test("SIGTERM lets a request in flight end, and takes no other", async () => {
   expect(await router.ended).toBe(0);
 });
 
-test("SIGTERM cuts a request that does not end within --drain-ms", async () => {
+test("SIGTERM cuts a request that does not end within --drain", async () => {
   const app = await startApp("endless", (_request, response) => {
     response.write("begun");
   });
-  const router = await startRouter(await routeFile(routesTo(app)), "--drain-ms", "50");
+  const router = await startRouter(await routeFile(routesTo(app)), "--drain", "50ms");
   const inFlight = get(router.port, "shop.test", () => {
     router.child.kill("SIGTERM");
   });
@@ -70,15 +70,16 @@ test("SIGTERM cuts a request that does not end within --drain-ms", async () => {
   expect(await router.ended).toBe(0);
 });
 
-test("--check says what is wrong, and exit codes tell wrong usage from failure", async () => {
+test("--check-config says what is wrong, and exit codes tell wrong usage from failure", async () => {
   const good = await routeFile(routesTo("10.0.0.5:8080"));
-  expect(await dinpRouter("--routes", good, "--check")).toEqual({
-    code: 0,
-    stdout: `${good}: 1 route to 1 endpoint\n`,
-    stderr: "",
-  });
+  const checked = await dinpRouter("--routes", good, "--check-config", "--log-level", "warn");
+  expect(checked).toMatchObject({ code: 0, stderr: "" });
+  expect(checked.stdout).toContain(`router.routes = ${JSON.stringify(good)}   (--routes)\n`);
+  expect(checked.stdout).toContain('log.level = "warn"   (--log-level)\n');
+  expect(checked.stdout).toContain('router.listen = {"host":"127.0.0.1","port":8080}   (default)\n');
+  expect(checked.stdout).toMatch(/: 1 route to 1 endpoint\n$/);
   const bad = await routeFile(routesTo("10.0.0.5:99999"));
-  for (const args of [["--check"], ["--listen", "0"]]) {
+  for (const args of [["--check-config"], ["--listen", "0"]]) {
     const { code, stdout, stderr } = await dinpRouter("--routes", bad, ...args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toContain(
@@ -86,13 +87,13 @@ test("--check says what is wrong, and exit codes tell wrong usage from failure",
     );
     expect(stderr).toContain("hint: A route looks like");
   }
-  const missing = await dinpRouter("--routes", `${good}-none`, "--check");
+  const missing = await dinpRouter("--routes", `${good}-none`, "--check-config");
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("there is no such file");
   const usages: readonly (readonly [args: readonly string[], says: string])[] = [
-    [[], "--routes FILE is missing"],
+    [[], "router.routes and table.url are both missing"],
     [["--routes", good, "--listen", "nowhere:99999"], '"nowhere:99999"'],
-    [["--routes", good, "--drain-ms", "-1"], "--drain-ms"],
+    [["--routes", good, "--drain", "10"], "router.drain must be a duration"],
     [["--routes", good, "--log-level", "loud"], '"loud"'],
     [["--rutes", good], "--rutes"],
     [["serve"], "serve"],
@@ -102,7 +103,7 @@ test("--check says what is wrong, and exit codes tell wrong usage from failure",
     expect({ args, code }).toEqual({ args, code: 2 });
     expect(stderr).toContain(says);
   }
-  expect((await dinpRouter("--help")).stdout).toContain("Usage: dinp-router --routes FILE");
+  expect((await dinpRouter("--help")).stdout).toContain("Usage: dinp-router [--config FILE] [settings]");
 });
 
 test("a port that is taken is told", async () => {

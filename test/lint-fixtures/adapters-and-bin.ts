@@ -125,6 +125,12 @@ export { pino } from "pino";
 // --- src/adapters/system/a.ts is legal
 export { pino } from "pino";
 
+// --- src/adapters/system/a.ts breaks dinp/folder-imports (driver)
+export { Registry } from "prom-client";
+
+// --- src/adapters/prometheus/a.ts is legal
+export { Registry } from "prom-client";
+
 // --- src/adapters/memory/a.ts breaks dinp/folder-imports (driver)
 export { parse } from "yaml";
 

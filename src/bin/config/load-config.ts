@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { DinpError, messageOf } from "@dinp/core";
+import { DinpError, messageOf, nearest } from "@dinp/core";
 import { parseYaml } from "@dinp/core/yaml";
 import { flagOf, keyOf, variableOf, type SettingName } from "./names.js";
 import { reasonOf, type Setting, type Settings, type ValuesOf } from "./setting.js";
@@ -284,22 +284,8 @@ function textOf(value: unknown, isList: boolean): string | null {
 
 /** `; did you mean store?` for a name that is nearly one of those that there are. */
 function meant(name: string, names: readonly string[], prefix = ""): string {
-  const near = names.find((candidate) => distance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
-  return near === undefined ? "" : `; did you mean ${prefix}${near}?`;
-}
-
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
-  let before = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(change, (before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
-    }
-    before = row;
-  }
-  return before[b.length] ?? 0;
+  const near = nearest(name, names);
+  return near === null ? "" : `; did you mean ${prefix}${near}?`;
 }
 
 export function namedOf(settings: Settings): readonly Named[] {

@@ -30,7 +30,9 @@ import { createTarArchive } from "@dinp/core/tar";
 import { createUploadFetcher } from "@dinp/core/url-fetch";
 import { parseYaml } from "@dinp/core/yaml";
 import { createSingleFileReader, createZipReader } from "@dinp/core/zip";
-import { createRequestRouter, urlOf, type HostPort } from "../router/request-router.js";
+import type { HostPort } from "../config/setting.js";
+import { createRequestRouter, urlOf } from "../router/request-router.js";
+import { Undo } from "../service/undo.js";
 import { openBuildSteps } from "./build-steps.js";
 import { prepareDataFolder } from "./data-folder.js";
 import { createRegistryConnector } from "./other-registries.js";
@@ -212,31 +214,6 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     return undo.run(logger);
   };
   return { platform, store, apiUrl, routerUrl, registryUrl: images.url, ended, stop };
-}
-
-/** Steps back, in reverse order; each runs once, and one that fails does not keep the others from running. */
-class Undo {
-  readonly #steps: (() => Promise<void>)[] = [];
-  #running: Promise<void> | null = null;
-
-  push(step: () => Promise<void>): void {
-    this.#steps.push(step);
-  }
-
-  run(logger: Logger): Promise<void> {
-    this.#running ??= this.#run(logger);
-    return this.#running;
-  }
-
-  async #run(logger: Logger): Promise<void> {
-    for (const step of this.#steps.reverse()) {
-      try {
-        await step();
-      } catch (error) {
-        logger.error("a part of the platform did not end well", { error: String(error) });
-      }
-    }
-  }
 }
 
 /** Before anything is opened: the commonest mistake is a second platform on the same ports. */

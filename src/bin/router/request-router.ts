@@ -1,13 +1,12 @@
 import type { Clock, Logger, RouteFollower } from "@dinp/core";
 import { loadHttpProxyForwarder } from "@dinp/core/http-proxy";
-import { createHttpRouter } from "@dinp/core/http-router";
+import { createHttpRouter, type HttpRouterOptions } from "@dinp/core/http-router";
+import type { HostPort } from "../config/setting.js";
 
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface RequestRouterOptions {
+export interface RequestRouterOptions extends Pick<
+  HttpRouterOptions,
+  "trustedProxies" | "connectionsMax" | "onRequest"
+> {
   /** Of the table to route by; whoever made it runs it. */
   readonly follower: RouteFollower;
   /** The follower's; 1 to 64 of letters, digits, `.`, `_`, `-`; unique among the routers that requests may pass. */

@@ -1,0 +1,73 @@
+import {
+  choice,
+  duration,
+  hostPort,
+  integer,
+  listOf,
+  optional,
+  text,
+  textLike,
+  url,
+  type Settings,
+} from "./setting.js";
+
+const id = (doc: string) =>
+  optional(
+    textLike(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "1 to 64 of letters, digits, '.', '_' and '-'", { doc }),
+  );
+
+/** The log of every program. */
+export const logSection = {
+  level: choice(["debug", "info", "warn", "error", "silent"], {
+    doc: "the least severe lines that are written to standard error",
+    default: "info",
+  }),
+  format: choice(["auto", "json", "text"], {
+    doc: "lines of JSON, or for people; auto: for people on a terminal",
+    default: "auto",
+  }),
+} as const satisfies Settings[string];
+
+/** What every program tells of itself over HTTP. */
+export const observeSection = {
+  listen: optional(
+    hostPort({ doc: "where /healthz, /readyz and /metrics are answered; nowhere unless it is given" }),
+  ),
+} as const satisfies Settings[string];
+
+/** Where the routes come from. */
+export const tableSection = {
+  url: url(["redis", "rediss"], {
+    doc: "the Redis that holds the route table, such as redis://:PASSWORD@HOST:6379/0",
+    secret: true,
+  }),
+  prefix: text({
+    doc: "the beginning of all keys in Redis; each cluster needs one of its own",
+    default: "dinp",
+  }),
+} as const satisfies Settings[string];
+
+/** A router's own. */
+export const routerSection = {
+  routes: optional(text({ doc: "a file of routes to serve, in place of a table", form: "FILE" })),
+  listen: hostPort({ doc: "where requests are taken; port 0 takes a free one", default: "127.0.0.1:8080" }),
+  id: id("this router's name among all routers; the same at every start. Default: made at the first start"),
+  dataDir: optional(
+    text({ doc: "the folder for its name and its last good table; needed with a table", form: "DIR" }),
+  ),
+  drain: duration(
+    { minMs: 0, maxMs: 3_600_000 },
+    { doc: "how long requests in flight may take at the end", default: "10s" },
+  ),
+  drainDelay: duration(
+    { minMs: 0, maxMs: 600_000 },
+    {
+      doc: "how long it goes on taking requests after /healthz says that it ends: what a load balancer needs to see it",
+      default: "0s",
+    },
+  ),
+  trustedProxies: listOf(
+    text({ doc: "addresses or networks whose X-Forwarded-* fields are believed", form: "CIDR" }),
+  ),
+  connectionsMax: integer({ min: 1, max: 1_000_000 }, { doc: "connections at most", default: "10000" }),
+} as const satisfies Settings[string];

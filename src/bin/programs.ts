@@ -1,0 +1,17 @@
+import { logSection, observeSection } from "./config/sections.js";
+import type { Settings } from "./config/setting.js";
+import { routerProgram } from "./router/program.js";
+
+/** A program as its users see it. */
+export interface ProgramFace {
+  readonly ownSection: string;
+  readonly settings: Settings;
+}
+
+/** The programs that are configured alike, by name. */
+export const programs: Readonly<Record<string, ProgramFace>> = Object.fromEntries(
+  [routerProgram].map(({ name, ownSection, settings }) => [
+    name,
+    { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
+  ]),
+);
