@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { defineConfig, type Options } from "tsup";
 import { findEntries } from "./scripts/lib/entries.mjs";
 
@@ -20,18 +21,45 @@ const shared: Options = {
   },
   dts: false,
   clean: false,
-  external: Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }).map(
-    (name) => new RegExp(`^${name}(?:/|$)`),
-  ),
+  external: externalBut(),
 };
+
+/** All dependencies but those that a file is to have in it. */
+function externalBut(...included: readonly string[]): RegExp[] {
+  return Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })
+    .filter((name) => !included.includes(name))
+    .map((name) => new RegExp(`^${name}(?:/|$)`));
+}
+
+/** The parser can start programs, which the client never has it do: what that takes is loaded when it would be. */
+const lateChildProcess: NonNullable<Options["esbuildPlugins"]>[number] = {
+  name: "late-child-process",
+  setup: (build) => {
+    build.onResolve({ filter: /^node:child_process$/ }, ({ kind }) =>
+      kind === "require-call" ? { path: resolve("src/bin/late/child-process.ts") } : undefined,
+    );
+  },
+};
+
+/** What a module needs that has CommonJS ones in it, and the licence of the parser. */
+function clientHead(): string {
+  const licence = readFileSync(`node_modules/${PARSER}/LICENSE`, "utf8").trim();
+  return `import { createRequire } from "node:module";
+const require = createRequire(import.meta.url);
+/* This file has ${PARSER} in it:
+
+${licence}
+*/`;
+}
 
 /** A program that goes into images and to other users alone: one file. */
 const ALONE = "bin/dinp-static";
 /**
- * The command line client: one file as well, since reading several costs more than what most commands do. What its long-lived
- * commands need stays with the others.
+ * The command line client: one file as well, with the parser of its arguments, since finding and reading several costs more than
+ * what most commands do. What its long-lived commands need stays with the others.
  */
 const CLIENT = "bin/dinp";
+const PARSER = "commander";
 const loadedByClient: Readonly<Record<string, string>> = {
   "bin/embedded/up": "src/bin/embedded/up.ts",
   "bin/host/host-bases": "src/bin/host/host-bases.ts",
@@ -54,8 +82,12 @@ export default defineConfig([
     ...shared,
     entry: entriesOf((output) => output === CLIENT),
     splitting: false,
+    noExternal: [PARSER],
+    removeNodeProtocol: false,
+    esbuildPlugins: [lateChildProcess],
+    banner: { js: clientHead() },
     external: [
-      ...(shared.external ?? []),
+      ...externalBut(PARSER),
       "@dinp/core/yaml",
       ...Object.keys(loadedByClient).map((output) => `${output.replace("bin", ".")}.js`),
     ],

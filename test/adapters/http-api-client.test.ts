@@ -3,12 +3,19 @@ import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { createClient } from "@dinp/core/client";
 import { describe, expect, it } from "vitest";
+import { createNodeExchange } from "../../src/adapters/cli/node-exchange.js";
+import { exchangeByFetch } from "../../src/adapters/http-api/exchange.js";
 import { archiveOf, nodeApp, testNode } from "../platform/world.js";
 import { createApiWorld, type ApiWorld } from "./http-api-world.js";
 
-describe("client", () => {
+const exchanges = [
+  ["fetch", exchangeByFetch(fetch)],
+  ["Node's own HTTP client", createNodeExchange()],
+] as const;
+
+describe.each(exchanges)("client by %s", (_name, exchange) => {
   it("does all that a user does, end to end", async () => {
-    await using api = await createApiWorld();
+    await using api = await createApiWorld({ exchange });
     const { client, world } = api;
     expect(await client.info()).toMatchObject({
       appsDomain: "apps.localhost",
@@ -48,7 +55,7 @@ describe("client", () => {
   });
 
   it("follows a rollout to its end, skipping heartbeats", async () => {
-    await using api = await createApiWorld({ heartbeatMs: 5 });
+    await using api = await createApiWorld({ exchange, heartbeatMs: 5 });
     const number = await api.world.push("hello");
     const states: string[] = [];
     for await (const view of api.client.followRollout("hello", number)) {
@@ -62,7 +69,7 @@ describe("client", () => {
   });
 
   it("reads logs, follows them until its signal aborts, and gets errors with their code", async () => {
-    await using api = await createApiWorld();
+    await using api = await createApiWorld({ exchange });
     await api.world.push("hello");
     await api.world.place("hello", "i-1", true);
     api.world.logLines.set("i-1", ["one", "two \u001b[31m", "drei \u00e4"]);
@@ -82,7 +89,7 @@ describe("client", () => {
   });
 
   it("refuses more streams than may be open, and frees a place when its reader goes", async () => {
-    await using api = await createApiWorld({ streamsMax: 1, heartbeatMs: 20 });
+    await using api = await createApiWorld({ exchange, streamsMax: 1, heartbeatMs: 20 });
     await api.world.push("hello");
     const first = api.client.followEvents()[Symbol.asyncIterator]();
     await first.next();
@@ -92,7 +99,7 @@ describe("client", () => {
   });
 
   it("lets a client go that does not read its stream", async () => {
-    await using api = await createApiWorld({ streamsMax: 1, heartbeatMs: 20, stallMs: 1_000 });
+    await using api = await createApiWorld({ exchange, streamsMax: 1, heartbeatMs: 20, stallMs: 1_000 });
     await api.world.push("hello");
     await api.world.place("hello", "i-1", true);
     api.world.logLines.set(
@@ -111,7 +118,7 @@ describe("client", () => {
   it("says that nobody answers, and what to do", async () => {
     const closed = await serve(() => null);
     await closed[Symbol.asyncDispose]();
-    const client = createClient({ url: closed.url, token: "x" });
+    const client = createClient({ url: closed.url, token: "x", exchange });
     await expect(client.listApps()).rejects.toMatchObject({
       code: "DINP_UNAVAILABLE",
       message: `Cannot reach the API at ${closed.url} (connection refused).`,
@@ -130,7 +137,7 @@ describe("client", () => {
       if (path.startsWith("/v1/events")) return "cut";
       return "<html>hello</html>";
     });
-    const client = createClient({ url: other.url, timeoutMs: 2_000, idleTimeoutMs: 2_000 });
+    const client = createClient({ url: other.url, exchange, timeoutMs: 2_000, idleTimeoutMs: 2_000 });
     await expect(client.listApps()).rejects.toMatchObject({
       code: "DINP_UNAVAILABLE",
       message: expect.stringContaining("does not answer like a DINP API") as string,
@@ -146,18 +153,18 @@ describe("client", () => {
   });
 
   it("repeats a write that got no answer under the same key, so that it happens once", async () => {
-    await using api = await createApiWorld();
+    await using api = await createApiWorld({ exchange });
     await api.world.push("hello");
-    const keys: (string | null)[] = [];
+    const keys: (string | undefined)[] = [];
     const client = createClient({
       url: api.url,
       token: api.world.secret,
-      fetch: async (input, init) => {
-        const response = await fetch(input, init);
-        keys.push(new Headers(init?.headers).get("idempotency-key"));
-        await response.text();
+      exchange: async (request) => {
+        const answer = await exchange(request);
+        keys.push(request.headers["idempotency-key"]);
+        for await (const chunk of answer.bytes) expect(chunk.length).toBeGreaterThan(0);
         if (keys.length < 3) throw new TypeError("fetch failed");
-        return fetch(input, init);
+        return exchange(request);
       },
     });
     expect(await client.changeEnv("hello", { set: { A: "1" } })).toMatchObject({
@@ -168,8 +175,47 @@ describe("client", () => {
     expect(await api.world.records("release")).toHaveLength(2);
   });
 
+  it("leaves an upload that is refused before it has come whole, and says why", async () => {
+    await using api = await createApiWorld({ exchange });
+    let isLetGo = false;
+    const endless = {
+      async *[Symbol.asyncIterator]() {
+        try {
+          for (;;) {
+            await new Promise((resolve) => setImmediate(resolve));
+            yield new Uint8Array(65_536);
+          }
+        } finally {
+          isLetGo = true;
+        }
+      },
+    };
+    const stranger = createClient({ url: api.url, token: "of-nobody", exchange });
+    await expect(stranger.createBuild("hello", endless)).rejects.toMatchObject({
+      code: "DINP_UNAUTHENTICATED",
+    });
+    await expect.poll(() => isLetGo).toBe(true);
+  });
+
+  it("says when an answer breaks off in the middle", async () => {
+    await using other = await serve(() => "half");
+    const client = createClient({ url: other.url, exchange });
+    await expect(client.listNodes()).rejects.toMatchObject({ code: "DINP_UNAVAILABLE" });
+  });
+
+  it("takes redirects and texts of several bytes for what they are", async () => {
+    await using other = await serve((path) =>
+      path === "/v1/nodes" ? "moved" : JSON.stringify({ version: "ä".repeat(100_000) }),
+    );
+    const client = createClient({ url: other.url, exchange });
+    expect((await client.info()).version).toBe("ä".repeat(100_000));
+    await expect(client.listNodes()).rejects.toMatchObject({
+      message: expect.stringContaining("(status 307)") as string,
+    });
+  });
+
   it("passes on why the upload's own source failed", async () => {
-    await using api = await createApiWorld();
+    await using api = await createApiWorld({ exchange });
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield Uint8Array.of(0x1f, 0x8b);
       await Promise.resolve();
@@ -196,7 +242,9 @@ describe("client", () => {
       },
     };
     const stop = new AbortController();
-    const upload = createClient({ url: other.url }).createBuild("hello", endless, { signal: stop.signal });
+    const upload = createClient({ url: other.url, exchange }).createBuild("hello", endless, {
+      signal: stop.signal,
+    });
     let last = -1;
     await expect
       .poll(
@@ -229,7 +277,7 @@ async function canFollow({ client }: ApiWorld): Promise<boolean> {
   }
 }
 
-/** A server that is no DINP API. `null` never answers and reads nothing; `cut` breaks off after one line. */
+/** A server that is no DINP API. `null` never answers and reads nothing; `cut` breaks off after one line, `half` in it. */
 async function serve(
   answer: (path: string) => string | null,
 ): Promise<AsyncDisposable & { readonly url: string }> {
@@ -238,6 +286,15 @@ async function serve(
     if (text === null) return;
     if (text === "cut") {
       response.write('{"id":"evt-1"}\n', () => setTimeout(() => response.destroy(), 20));
+      return;
+    }
+    if (text === "half") {
+      response.writeHead(200, { "content-length": "1000" });
+      response.write('{"items":', () => setTimeout(() => response.destroy(), 20));
+      return;
+    }
+    if (text === "moved") {
+      response.writeHead(307, { location: "/v1/info" }).end();
       return;
     }
     response.end(text);

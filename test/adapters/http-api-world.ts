@@ -1,5 +1,5 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
-import { createClient, type Client } from "@dinp/core/client";
+import { createClient, type Client, type Exchange } from "@dinp/core/client";
 import { createHttpApi, type HttpApi, type HttpApiOptions } from "@dinp/core/http-api";
 import type { PlatformOptions } from "@dinp/core";
 import { createWorld, type World } from "../platform/world.js";
@@ -32,7 +32,7 @@ export interface ApiWorld extends AsyncDisposable {
 }
 
 export async function createApiWorld(
-  options: Partial<HttpApiOptions> = {},
+  { exchange, ...options }: Partial<HttpApiOptions> & { readonly exchange?: Exchange } = {},
   platformOptions: Partial<PlatformOptions> = {},
 ): Promise<ApiWorld> {
   const world = await createWorld(platformOptions);
@@ -48,7 +48,7 @@ export async function createApiWorld(
     world,
     api,
     url,
-    client: createClient({ url, token: world.secret }),
+    client: createClient({ url, token: world.secret, exchange }),
     raw,
     json: async ({ json, ...request }) => {
       const answer = await raw({

@@ -1,8 +1,9 @@
 import type { AllowedUploadPlace } from "@dinp/core";
-import { createClient, type Client } from "@dinp/core/client";
+import { createClient, type Client, type ClientOptions } from "@dinp/core/client";
 import { resolveApi, type ResolvedApi } from "./credentials.js";
 import { CliError, exitCodes } from "./exit-codes.js";
 import type { InputStream } from "./input.js";
+import { createNodeExchange } from "./node-exchange.js";
 import type { HostPort } from "./parse.js";
 import { Output, type Environment, type TerminalStream } from "./terminal.js";
 
@@ -129,7 +130,7 @@ export interface CliOptions {
   readonly now?: (() => number) | undefined;
   /** Default `process`. */
   readonly signals?: SignalSource | undefined;
-  /** Default: the global `fetch`. */
+  /** What requests to the API are sent by. Default: Node's own HTTP client, which is loaded sooner than the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
@@ -146,6 +147,7 @@ export class Context {
   readonly err: Output;
   readonly now: () => number;
   readonly cwd: string;
+  readonly #exchange = createNodeExchange();
   readonly #interrupt = new AbortController();
   readonly #signals: SignalSource;
   #isListening = false;
@@ -180,7 +182,13 @@ export class Context {
   /** A client of this API with this token. */
   clientOf(api: ResolvedApi): Client {
     this.#api = api;
-    return createClient({ url: api.url, token: api.token ?? undefined, fetch: this.options.fetch });
+    return this.createClient({ url: api.url, token: api.token ?? undefined });
+  }
+
+  /** A client whose requests go as those of all others of this run. */
+  createClient(options: Pick<ClientOptions, "url" | "token" | "timeoutMs">): Client {
+    const { fetch } = this.options;
+    return createClient({ ...options, ...(fetch === undefined ? { exchange: this.#exchange } : { fetch }) });
   }
 
   /** From now on Ctrl-C aborts {@link Context.signal}; a second one ends the process, as without a listener. */

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { chmod, open, readFile, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
@@ -60,6 +59,7 @@ export async function saveCredentials(
   const apiUrl = parseApiUrl(login.apiUrl);
   const before = await loadCredentials(env);
   const after: Credentials = { current: apiUrl, tokens: { ...before.tokens, [apiUrl]: login.token } };
+  const { randomBytes } = await import("node:crypto");
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await makeFolder(dirname(path), 0o700);

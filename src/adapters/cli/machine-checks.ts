@@ -1,8 +1,5 @@
-import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { access, readFile, realpath, stat, statfs } from "node:fs/promises";
-import { lookup } from "node:dns/promises";
-import { connect } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { messageOf } from "@dinp/core";
 import { fail, good, warn, type Check } from "./checks.js";
@@ -78,6 +75,7 @@ async function exists(path: string): Promise<boolean> {
 async function isInUse(folder: string): Promise<boolean> {
   const root = await realpath(join(folder, "node")).catch(() => null);
   if (root === null) return false;
+  const { createHash } = await import("node:crypto");
   const id = createHash("sha256").update(root).digest("hex").slice(0, 12);
   const sockets = await readFile("/proc/net/unix", "latin1").catch(() => "");
   return sockets.includes(`@dinp-process-runtime-${id}`);
@@ -93,8 +91,9 @@ async function checkPort(name: string, at: HostPort, isUp: boolean): Promise<Che
   return fail(`${name} port`, `${address} is taken by another program`, hint);
 }
 
-function answers(at: HostPort): Promise<boolean> {
-  return new Promise((resolve) => {
+async function answers(at: HostPort): Promise<boolean> {
+  const { connect } = await import("node:net");
+  return await new Promise((resolve) => {
     const socket = connect({ host: at.host, port: at.port });
     const end = (answer: boolean): void => {
       socket.destroy();
@@ -154,6 +153,7 @@ async function checkPrograms(env: Environment): Promise<Check> {
 async function checkLocalhost(): Promise<Check> {
   const name = "name lookup";
   try {
+    const { lookup } = await import("node:dns/promises");
     const { address } = await lookup("name.apps.localhost");
     return good(name, `name.apps.localhost is ${address}`);
   } catch {

@@ -112,6 +112,7 @@ export function chooseAppNameForUrl(url: URL, flag: string | undefined): ChosenN
 export async function openSource(
   source: Source,
   context: Context,
+  signal: AbortSignal,
   onProgress: (readBytes: number) => void,
 ): Promise<OpenedSource> {
   if (source.kind === "directory") {
@@ -119,11 +120,11 @@ export async function openSource(
       onProgress: ({ bytes }) => {
         onProgress(bytes);
       },
-      signal: context.signal,
+      signal,
       plainBytesMax: isSameMachine(context.api?.url) ? PLAIN_BYTES_MAX : undefined,
     });
   }
-  const bytes = createReadStream(source.path, { highWaterMark: 256 * 1024, signal: context.signal });
+  const bytes = createReadStream(source.path, { highWaterMark: 256 * 1024, signal });
   return { bytes, files: null, totalBytes: source.bytes };
 }
 

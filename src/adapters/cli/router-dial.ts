@@ -1,6 +1,3 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
-
 /**
  * What came back for one request through the router. `router-error`: the router answered for itself, because nothing
  * answers there (its code is in the `x-dinp-error` field). `unreachable`: nobody answered at all.
@@ -14,7 +11,7 @@ export type RouterAnswer =
  * Asks the router at `routerUrl` for `url`, without looking the URL's host up: `*.localhost` does not resolve everywhere,
  * and a new domain may not lead here yet. Only the answer's head is read. Never rejects.
  */
-export function dialRouter(request: {
+export async function dialRouter(request: {
   readonly routerUrl: string;
   readonly url: string;
   readonly timeoutMs: number;
@@ -22,9 +19,9 @@ export function dialRouter(request: {
 }): Promise<RouterAnswer> {
   const router = new URL(request.routerUrl);
   const url = new URL(request.url);
-  const send = router.protocol === "https:" ? requestHttps : requestHttp;
+  const { request: send } = await (router.protocol === "https:" ? import("node:https") : import("node:http"));
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(request.timeoutMs)]);
-  return new Promise((resolve) => {
+  return await new Promise((resolve) => {
     const outgoing = send(
       {
         host: reachableHost(router.hostname),

@@ -9,6 +9,7 @@ import {
   findSource,
   openSource,
   type ChosenName,
+  type OpenedSource,
   type Source,
 } from "./push-source.js";
 import { count, formatBytes, formatCommand, printable, shortDigest } from "./text.js";
@@ -27,7 +28,11 @@ export interface Code {
   /** As the user wrote it, without what may be secret. */
   readonly shown: string;
   readonly name: ChosenName;
-  readonly build: (client: Client) => Promise<BuildView>;
+  /**
+   * Has it built. `onAccepted` is called when the API has taken the token: that it does not, or is not there, is said before
+   * anything is sent, and before what is wrong with the code.
+   */
+  readonly build: (client: Client, onAccepted: () => void) => Promise<BuildView>;
 }
 
 /** Looks at what the user named: a folder or file (default: this folder), or a URL. */
@@ -43,7 +48,11 @@ export async function findCode(
     return {
       shown: shownUrl(url),
       name,
-      build: (client) => fetchBuild(context, client, url, name.app, flags),
+      build: async (client, onAccepted) => {
+        await client.session({ signal: context.signal });
+        onAccepted();
+        return await fetchBuild(context, client, url, name.app, flags);
+      },
     };
   }
   const source = await findSource(path ?? ".", context);
@@ -51,7 +60,11 @@ export async function findCode(
   return {
     shown: source.shownPath,
     name,
-    build: (client) => uploadBuild(context, client, source, name.app, flags),
+    build: async (client, onAccepted) => {
+      const ahead = await openWhile(client.session({ signal: context.signal }), source, context);
+      onAccepted();
+      return await uploadBuild(context, client, { source, ahead }, name.app, flags);
+    },
   };
 }
 
@@ -73,11 +86,40 @@ async function fetchBuild(
   }
 }
 
+/** A source that is being opened. */
+interface Ahead {
+  readonly opened: Promise<OpenedSource>;
+  /** Gets the bytes that were read so far. */
+  onRead: (readBytes: number) => void;
+}
+
+/** Opens a folder while the API is asked; null for a file, which takes no time. What opening fails with is told by its promise. */
+async function openWhile(asked: Promise<unknown>, source: Source, context: Context): Promise<Ahead | null> {
+  if (source.kind === "file") {
+    await asked;
+    return null;
+  }
+  const refused = new AbortController();
+  const signal = AbortSignal.any([context.signal, refused.signal]);
+  const opened = openSource(source, context, signal, (readBytes) => {
+    ahead.onRead(readBytes);
+  });
+  const ahead: Ahead = { opened, onRead: () => undefined };
+  opened.catch(() => undefined);
+  try {
+    await asked;
+    return ahead;
+  } catch (error) {
+    refused.abort();
+    throw error;
+  }
+}
+
 /** Sends the source and gives the build that came of it; one that failed names its log. */
 async function uploadBuild(
   context: Context,
   client: Client,
-  source: Source,
+  { source, ahead }: { readonly source: Source; readonly ahead: Ahead | null },
   app: string,
   { template, command, base, tag }: BuildFlags,
 ): Promise<BuildView> {
@@ -85,7 +127,11 @@ async function uploadBuild(
   const fileName = source.kind === "file" ? basename(source.path) : undefined;
   const built = sendWithProgress(
     context,
-    (onRead) => openSource(source, context, onRead),
+    (onRead) => {
+      if (ahead === null) return openSource(source, context, signal, onRead);
+      ahead.onRead = onRead;
+      return ahead.opened;
+    },
     (bytes) => client.createBuild(app, bytes, { template, command, base, tag, fileName, signal }),
   );
   return await naming(context, app, built);

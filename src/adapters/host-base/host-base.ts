@@ -1,6 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { DinpError, type Archive, type ByteStream } from "@dinp/core";
-import { commonFiles, commonPrograms, kits, type HostBaseName } from "./kits.js";
+import { commonFiles, commonPrograms, kits } from "./kits.js";
+import type { HostBaseName } from "./names.js";
 import { librariesOf } from "./libraries.js";
 import { programsNamed } from "./program-paths.js";
 import { RootTree } from "./root-tree.js";

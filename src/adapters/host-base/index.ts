@@ -1,2 +1,2 @@
 export { createHostBase, type HostBase, type HostBaseOptions } from "./host-base.js";
-export { hostBaseNames, type HostBaseName } from "./kits.js";
+export { hostBaseNames, type HostBaseName } from "./names.js";

@@ -2,14 +2,10 @@ import { execFile } from "node:child_process";
 import { realpath } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import type { HostBaseName } from "./names.js";
 
 const execute = promisify(execFile);
 const TIMEOUT_MS = 20_000;
-
-/** The bases that the platform's own templates ask for; each can be made of a machine that has the programs. */
-export const hostBaseNames = ["linux", "static", "node", "python", "php", "java", "tomcat"] as const;
-
-export type HostBaseName = (typeof hostBaseNames)[number];
 
 /** What a base consists of, besides what all have. */
 export interface Kit {

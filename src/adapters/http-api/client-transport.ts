@@ -1,6 +1,7 @@
-import { DinpError, isDinpError, messageOf, type JsonValue } from "@dinp/core";
-import { isDinpErrorCode } from "./codes.js";
-import { lines, toReadableStream } from "./ndjson.js";
+import { DinpError, isDinpError } from "@dinp/core";
+import { errorOf, isObject, reasonOf } from "./client-errors.js";
+import { exchangeByFetch, type ApiAnswer, type ApiRequest, type Exchange } from "./exchange.js";
+import { lines } from "./ndjson.js";
 
 /** How a client reaches the API. */
 export interface ClientOptions {
@@ -10,6 +11,8 @@ export interface ClientOptions {
   readonly token?: string | undefined;
   /** Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
+  /** How requests are sent. Default: by `fetch`. */
+  readonly exchange?: Exchange | undefined;
   /** Bound of every call but builds, other uploads and streams. Default 30,000. */
   readonly timeoutMs?: number | undefined;
   /** A stream that stays silent for this long (the API sends heartbeats) has lost its connection. Default 45,000. */
@@ -17,7 +20,7 @@ export interface ClientOptions {
 }
 
 export interface Call {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly method: ApiRequest["method"];
   /** Path segments, not yet encoded. */
   readonly path: readonly string[];
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -31,14 +34,6 @@ export interface Call {
 }
 
 const RETRY_DELAYS_MS = [100, 400];
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isJsonObject(value: unknown): value is Record<string, JsonValue> {
-  return isObject(value);
-}
 
 function parseBase(url: string): URL {
   let base: URL | null = null;
@@ -63,52 +58,6 @@ function parseBase(url: string): URL {
   return base;
 }
 
-/** The error that the API answered with. */
-function errorOf(body: unknown, status: number, url: string): DinpError {
-  const error = isObject(body) ? body["error"] : undefined;
-  const code = isObject(error) ? error["code"] : undefined;
-  if (!isObject(error) || typeof error["message"] !== "string" || !/^DINP_/.test(String(code))) {
-    return new DinpError(
-      "DINP_UNAVAILABLE",
-      `${url} does not answer like a DINP API (status ${String(status)}).`,
-      {
-        hint: "Check the URL: it must be the API's, not the router's or an app's.",
-      },
-    );
-  }
-  const known = isDinpErrorCode(code);
-  return new DinpError(known ? code : "DINP_INTERNAL", error["message"], {
-    retryable: code === "DINP_UNAVAILABLE" || code === "DINP_BUSY" || code === "DINP_CONFLICT",
-    ...(typeof error["hint"] === "string" ? { hint: error["hint"] } : {}),
-    ...(isJsonObject(error["details"]) ? { details: error["details"] } : {}),
-  });
-}
-
-/** What codes of failed connections mean, in words. */
-const reasons: ReadonlyMap<string, string> = new Map([
-  ["CERT_HAS_EXPIRED", "its certificate has expired"],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed"],
-  ["EAI_AGAIN", "the host's name could not be looked up"],
-  ["ECONNREFUSED", "connection refused"],
-  ["ECONNRESET", "the connection broke"],
-  ["EHOSTUNREACH", "there is no way to the host"],
-  ["ENETUNREACH", "there is no way to its network"],
-  ["ENOTFOUND", "there is no host of that name"],
-  ["ERR_SSL_WRONG_VERSION_NUMBER", "it does not speak TLS: write http://"],
-  ["ETIMEDOUT", "no connection in time"],
-  ["UND_ERR_CONNECT_TIMEOUT", "no connection in time"],
-  ["UND_ERR_SOCKET", "the connection broke"],
-]);
-
-/** The innermost reason of a failed `fetch`: undici hides it in `cause`. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error) || error.cause === undefined) return messageOf(error);
-  const cause = error.cause;
-  if (cause instanceof Error && "code" in cause && typeof cause.code === "string")
-    return reasons.get(cause.code) ?? cause.code;
-  return messageOf(cause);
-}
-
 /** A token that no header field can hold would be told in the failure of the call, as would be its value. */
 function assertToken(token: string | undefined): void {
   if (token === undefined || /^[\x21-\x7e]{1,4096}$/.test(token)) return;
@@ -120,6 +69,33 @@ function assertToken(token: string | undefined): void {
       details: { field: "token" },
     },
   );
+}
+
+function isOk({ status }: ApiAnswer): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** The stream; what it fails with is also put into `failures`. */
+function noting(
+  stream: AsyncIterable<Uint8Array>,
+  failures: unknown[],
+): AsyncIterable<Uint8Array, void, undefined> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator = stream[Symbol.asyncIterator]();
+      return {
+        next: async () => {
+          try {
+            return await iterator.next();
+          } catch (error) {
+            failures.push(error);
+            throw error;
+          }
+        },
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {
@@ -147,7 +123,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
 export class ClientTransport {
   readonly #base: URL;
   readonly #token: string | undefined;
-  readonly #fetch: typeof globalThis.fetch;
+  readonly #exchange: Exchange;
   readonly #timeoutMs: number;
   readonly #idleTimeoutMs: number;
 
@@ -155,7 +131,7 @@ export class ClientTransport {
     this.#base = parseBase(options.url);
     assertToken(options.token);
     this.#token = options.token;
-    this.#fetch = options.fetch ?? globalThis.fetch;
+    this.#exchange = options.exchange ?? exchangeByFetch(options.fetch ?? globalThis.fetch);
     this.#timeoutMs = options.timeoutMs ?? 30_000;
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 45_000;
   }
@@ -171,9 +147,9 @@ export class ClientTransport {
             controller.abort();
           }, timeoutMs);
     try {
-      const response = await this.#send(call, controller);
-      const body = await this.#body(response, call, controller);
-      if (!response.ok) throw errorOf(body, response.status, this.#base.href);
+      const answer = await this.#send(call, controller);
+      const body = await this.#body(answer, call, controller);
+      if (!isOk(answer)) throw errorOf(body, answer.status, this.#base.href);
       return body;
     } finally {
       clearTimeout(timer);
@@ -191,19 +167,19 @@ export class ClientTransport {
     let timer = setTimeout(idle, this.#idleTimeoutMs);
     let hasBegun = false;
     try {
-      const response = await this.#send(call, controller);
-      if (!response.ok || response.body === null) {
-        throw errorOf(await this.#body(response, call, controller), response.status, this.#base.href);
+      const answer = await this.#send(call, controller);
+      if (!isOk(answer)) {
+        throw errorOf(await this.#body(answer, call, controller), answer.status, this.#base.href);
       }
       hasBegun = true;
       const alive = (): void => {
         clearTimeout(timer);
         timer = setTimeout(idle, this.#idleTimeoutMs);
       };
-      for await (const line of lines(response.body, alive)) {
-        const value = this.#parse(line, response.status);
+      for await (const line of lines(answer.bytes, alive)) {
+        const value = this.#parse(line, answer.status);
         if (isObject(value) && value["type"] === "heartbeat") continue;
-        if (isObject(value) && "error" in value) throw errorOf(value, response.status, this.#base.href);
+        if (isObject(value) && "error" in value) throw errorOf(value, answer.status, this.#base.href);
         // A reader that takes its time is not a silent API.
         clearTimeout(timer);
         yield value;
@@ -218,15 +194,17 @@ export class ClientTransport {
     }
   }
 
-  async #body(response: Response, call: Call, controller: AbortController): Promise<unknown> {
-    let text: string;
+  async #body(answer: ApiAnswer, call: Call, controller: AbortController): Promise<unknown> {
+    let text = "";
     try {
-      text = await response.text();
+      const decoder = new TextDecoder();
+      for await (const chunk of answer.bytes) text += decoder.decode(chunk, { stream: true });
+      text += decoder.decode();
     } catch (error) {
       if (isAborted(call.signal)) throw aborted();
       throw this.#lost(error, controller.signal.aborted);
     }
-    return this.#parse(text, response.status);
+    return this.#parse(text, answer.status);
   }
 
   #parse(text: string, status: number): unknown {
@@ -239,7 +217,7 @@ export class ClientTransport {
   }
 
   /** Tries again only while there was no answer at all: with the same idempotency key, so that nothing happens twice. */
-  async #send(call: Call, controller: AbortController): Promise<Response> {
+  async #send(call: Call, controller: AbortController): Promise<ApiAnswer> {
     const url = new URL(call.path.map(encodeURIComponent).join("/"), this.#base);
     for (const [key, value] of Object.entries(call.query ?? {})) {
       if (value !== undefined) url.searchParams.set(key, String(value));
@@ -251,22 +229,14 @@ export class ClientTransport {
     if (call.method !== "GET") headers["idempotency-key"] = globalThis.crypto.randomUUID();
     const signal =
       call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]);
-    const request: RequestInit & { duplex?: "half" } = {
-      method: call.method,
-      headers,
-      redirect: "manual",
-      signal,
-    };
     const failures: unknown[] = [];
-    if (call.json !== undefined) request.body = JSON.stringify(call.json);
-    if (call.stream !== undefined) {
-      request.body = toReadableStream(call.stream, signal, (error) => failures.push(error));
-      request.duplex = "half";
-    }
+    const json = call.json === undefined ? null : JSON.stringify(call.json);
+    const body = call.stream === undefined ? json : noting(call.stream, failures);
+    const request: ApiRequest = { method: call.method, url, headers, body, signal };
     for (let attempt = 0; ; attempt += 1) {
       if (isAborted(call.signal)) throw aborted();
       try {
-        return await this.#fetch(url, request);
+        return await this.#exchange(request);
       } catch (error) {
         if (isAborted(call.signal)) throw aborted();
         // What the caller's own stream failed with says more than that the upload ended.

@@ -48,6 +48,7 @@ import { commandBody, execEvents } from "./client-executions.js";
 import { ClientTransport, type Call, type ClientOptions } from "./client-transport.js";
 
 export type { ClientOptions } from "./client-transport.js";
+export type { ApiAnswer, ApiRequest, Exchange } from "./exchange.js";
 export type {
   AppDetail,
   AppGrants,

@@ -3,7 +3,7 @@ import { DinpError } from "@dinp/core";
 const LINE_LENGTH_MAX = 16 * 1024 * 1024;
 
 /** The lines of a stream of UTF-8 text, without their ends and without empty ones; `onBytes` is called as bytes come. */
-export async function* lines(body: ReadableStream<Uint8Array>, onBytes: () => void): AsyncGenerator<string> {
+export async function* lines(body: AsyncIterable<Uint8Array>, onBytes: () => void): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of body) {
@@ -20,12 +20,11 @@ export async function* lines(body: ReadableStream<Uint8Array>, onBytes: () => vo
 
 /**
  * A web stream that reads `source` only as fast as it is read itself, and lets go of it when it is cancelled or the
- * signal aborts; a failure of the source is told to `onFailure`. (Node's `fetch` reads a request's body to its end even after the request was aborted.)
+ * signal aborts. (Node's `fetch` reads a request's body to its end even after the request was aborted.)
  */
 export function toReadableStream(
   source: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-  onFailure: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const letGo = (): void => {
@@ -42,10 +41,7 @@ export function toReadableStream(
         else signal.addEventListener("abort", stop, { once: true });
       },
       async pull(controller) {
-        const next = await iterator.next().catch((error: unknown) => {
-          onFailure(error);
-          throw error;
-        });
+        const next = await iterator.next();
         if (signal.aborted) return;
         if (next.done === true) controller.close();
         else controller.enqueue(next.value);

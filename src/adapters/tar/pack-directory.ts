@@ -2,7 +2,6 @@ import { constants } from "node:fs";
 import { open, readFile, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline, Readable } from "node:stream";
-import { constants as zlibConstants, createGzip } from "node:zlib";
 import { DinpError, type ArchiveEntry, type ByteStream } from "@dinp/core";
 import { defaultIgnorePatterns, IgnoreRules } from "./ignore-rules.js";
 import { mapAhead } from "./map-ahead.js";
@@ -170,7 +169,8 @@ function changed(entry: WalkedEntry): DinpError {
 
 /** Gzip at its fastest level. Node writes no time into the header. */
 async function* gzip(bytes: ByteStream): AsyncGenerator<Uint8Array, void, undefined> {
-  const zipped = createGzip({ level: zlibConstants.Z_BEST_SPEED, chunkSize: 64 * 1024 });
+  const { constants: levels, createGzip } = await import("node:zlib");
+  const zipped = createGzip({ level: levels.Z_BEST_SPEED, chunkSize: 64 * 1024 });
   const source = Readable.from(bytes, { objectMode: false });
   pipeline(source, zipped, () => undefined);
   try {

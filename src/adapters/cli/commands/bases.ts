@@ -1,7 +1,6 @@
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { createGunzip } from "node:zlib";
 import { pipeline } from "node:stream";
 import { assertBaseName } from "@dinp/core";
 import type { BaseView } from "@dinp/core/client";
@@ -173,9 +172,10 @@ async function send(
 /** A tar's bytes, unzipped here when it is a `.tar.gz`: the platform takes plain ones. */
 async function openTar(context: Context, path: string, fileBytes: number): Promise<OpenedSource> {
   const isZipped = await isGzip(path);
+  const { createGunzip } = await import("node:zlib");
   const file = createReadStream(path, { highWaterMark: 256 * 1024, signal: context.signal });
-  const bytes = isZipped ? pipeline(file, createGunzip(), () => undefined) : file;
-  return { bytes, files: null, totalBytes: isZipped ? 0 : fileBytes };
+  if (!isZipped) return { bytes: file, files: null, totalBytes: fileBytes };
+  return { bytes: pipeline(file, createGunzip(), () => undefined), files: null, totalBytes: 0 };
 }
 
 async function isGzip(path: string): Promise<boolean> {

@@ -100,11 +100,11 @@ async function buildOnly(
   flags: BuildCommandFlags,
 ): Promise<void> {
   const { shown, name, build } = await findCode(context, path, flags);
+  const { err } = context;
   const client = await context.connect(flags);
-  // A bad token or an API that is not there is said before anything is packed.
-  await client.session({ signal: context.signal });
-  context.err.line(`Building ${printable(shown)} for ${context.err.paint("bold", name.app)} (${name.from})`);
-  const built = await build(client);
+  const built = await build(client, () => {
+    err.line(`Building ${printable(shown)} for ${err.paint("bold", name.app)} (${name.from})`);
+  });
   sayBuilt(context, built);
   context.err.line(`Build ${built.id}. Release it: dinp push --build ${built.id} --app ${name.app}`);
   context.out.line(flags.json === true ? toJson(built, 2) : printable(built.image ?? ""));

@@ -1,6 +1,5 @@
 import type { Command, Option } from "commander";
 import { Argument } from "commander";
-import { createClient } from "@dinp/core/client";
 import { resolveApi } from "../credentials.js";
 import type { Context } from "../context.js";
 import type { Registration } from "./shared-options.js";
@@ -95,7 +94,7 @@ async function appNames(context: Context): Promise<readonly string[]> {
   try {
     const { url, token } = await resolveApi({}, context.options.env);
     if (token === null) return [];
-    const client = createClient({ url, token, fetch: context.options.fetch, timeoutMs: NAMES_MS });
+    const client = context.createClient({ url, token, timeoutMs: NAMES_MS });
     const signal = AbortSignal.timeout(NAMES_MS);
     const { items } = await client.pageApps({ limit: NAMES_MAX }, { signal });
     return items.map(({ name }) => name);

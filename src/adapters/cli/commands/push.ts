@@ -117,13 +117,12 @@ interface Pushed {
 }
 
 async function build(context: Context, path: string | undefined, flags: PushFlags): Promise<Pushed> {
-  const { err, signal } = context;
+  const { err } = context;
   const { shown, name, build: make } = await findCode(context, path, flags);
   const client = await context.connect(flags);
-  // A bad token or an API that is not there is said before anything is packed.
-  await client.session({ signal });
-  err.line(`Pushing ${printable(shown)} to ${err.paint("bold", name.app)} (${name.from})`);
-  const built = await make(client);
+  const built = await make(client, () => {
+    err.line(`Pushing ${printable(shown)} to ${err.paint("bold", name.app)} (${name.from})`);
+  });
   assertSameApp(name.app, flags.app, built.manifest?.app);
   sayBuilt(context, built);
   return { client, app: name.app, made: { buildId: built.id } };
