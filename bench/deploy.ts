@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../scripts/lib/services/ports.mjs";
 import { BenchPlatform, firstAnswer } from "./deploy/platform.js";
+import { bareEnvironment } from "./lib/environment.js";
 import { roundsOf } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
 import { Docker, makeNodeRoot, type DockerBuilder } from "./push-registry/docker.js";
@@ -114,12 +115,11 @@ docker build --quiet --tag "$IMAGE" "$SOURCE"
 docker push --quiet "$IMAGE"
 docker run --detach --name "$NAME" --env PORT=8080 --publish "127.0.0.1:$PORT:8080" "$IMAGE"`;
   const client = variable("DINP_TEST_DOCKER_CLIENT");
-  const env = {
-    ...process.env,
+  const env = bareEnvironment({
     ...{ IMAGE: image, SOURCE: source, NAME: container, PORT: port },
     DOCKER_HOST: `unix://${variable("DINP_TEST_DOCKER_SOCKET")}`,
     DOCKER_BUILDKIT: builder === "BuildKit" ? "1" : "0",
-  };
+  });
   const started = performance.now();
   let code: number | null = null;
   const child = spawn("/bin/sh", ["-c", script.replaceAll(/^docker/gm, client)], {

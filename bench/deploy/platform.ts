@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { request } from "node:http";
+import { bareEnvironment } from "../lib/environment.js";
 
 const POLL_MS = 10;
 const ANSWER_MAX_MS = 120_000;
@@ -63,11 +64,10 @@ export class BenchPlatform {
   }
 
   static async start(folder: string, socket: string, api: number, router: number): Promise<BenchPlatform> {
-    const env = {
-      ...process.env,
+    const env = bareEnvironment({
       XDG_CONFIG_HOME: join(folder, "config"),
       DINP_API: `http://127.0.0.1:${String(api)}`,
-    };
+    });
     const places = ["--api", `127.0.0.1:${String(api)}`, "--router", `127.0.0.1:${String(router)}`];
     const engine = ["--runtime", "docker", "--docker-host", `unix://${socket}`];
     const args = [DINP, "up", ...places, ...engine, "--data", join(folder, "data"), "--log-level", "warn"];

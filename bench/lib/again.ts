@@ -1,10 +1,12 @@
 import { execFileSync } from "node:child_process";
+import { bareEnvironment } from "./environment.js";
 
 /** Runs the bench that is running again in a fresh process, with these words, which does one piece of work and prints what it cost. */
 export function runAgain(...words: readonly string[]): string {
   const [, file = ""] = process.argv;
   return execFileSync(process.execPath, ["--expose-gc", file, ...words], {
     encoding: "utf8",
+    env: bareEnvironment(),
     maxBuffer: 2 ** 24,
     stdio: ["ignore", "pipe", "inherit"],
   });

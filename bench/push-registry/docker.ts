@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, linkSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { bareEnvironment } from "../lib/environment.js";
 
 /** How Docker builds: with its own builder, or with BuildKit. */
 export type DockerBuilder = "classic" | "BuildKit";
@@ -64,7 +65,7 @@ export class Docker {
   }
 
   #run(env: Readonly<Record<string, string>>, ...args: readonly string[]): string {
-    const options = { encoding: "utf8", env: { ...process.env, ...env }, maxBuffer: 2 ** 24 } as const;
+    const options = { encoding: "utf8", env: bareEnvironment(env), maxBuffer: 2 ** 24 } as const;
     const { status, stdout, stderr, error } = spawnSync(this.#client, this.#args(...args), options);
     if (error !== undefined) throw error;
     if (status === 0) return stdout.trim();
