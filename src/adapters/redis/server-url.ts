@@ -25,8 +25,7 @@ export function parseServerUrl({ url: text, tls }: RedisServer): ParsedUrl {
   if (!/^\d{1,5}$/.test(database) || url.search !== "" || url.hash !== "") {
     throw new TypeError(`After the host, url can have a port and the number of a database: ${SHAPE}.`);
   }
-  const username = decodeURIComponent(url.username);
-  const password = decodeURIComponent(url.password);
+  const [username, password] = [decoded(url.username), decoded(url.password)];
   return {
     address: {
       host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -36,4 +35,12 @@ export function parseServerUrl({ url: text, tls }: RedisServer): ParsedUrl {
     database: Number(database),
     tls: isTls ? (tls ?? {}) : null,
   };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new TypeError(`url must have user and password percent-encoded: ${SHAPE}.`);
+  }
 }

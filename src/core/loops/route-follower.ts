@@ -147,12 +147,12 @@ class TableRouteFollower implements RouteFollower {
     }
   }
 
-  #refusalOf({ version, routes }: RouteTableSnapshot): string | null {
+  #refusalOf({ version }: RouteTableSnapshot): string | null {
     if (this.#version === null) return null;
     const present = formatTableVersion(this.#version);
     const order = compareTableVersions(version, this.#version);
     if (order !== null && order < 0) return `${formatTableVersion(version)} is older than ${present}`;
-    if (order === null && version.revision === 0 && routes.length === 0 && this.#index.size > 0) {
+    if (order === null && version.revision === 0 && this.#index.size > 0) {
       return `${formatTableVersion(version)} was never written, ${present} is kept until it is`;
     }
     return null;

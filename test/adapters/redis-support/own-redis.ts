@@ -60,7 +60,7 @@ export class OwnRedis {
     const identity = this.#process;
     if (identity === null) return;
     process.kill(identity.pid, "SIGKILL");
-    await eventually(() => !isAlive(identity));
+    await eventually(async () => !isAlive(identity) && (await this.#isRefusing()));
     this.#process = null;
   }
 
@@ -88,6 +88,14 @@ export class OwnRedis {
     if (this.#process !== null && isAlive(this.#process)) await this.kill();
     await killStrays(this.folder);
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** A process whose first thread has ended can still hold its port. */
+  async #isRefusing(): Promise<boolean> {
+    return redisAnswers({ port: this.port }, AbortSignal.timeout(1_000)).then(
+      () => false,
+      (error: unknown) => error instanceof Error && "code" in error && error.code === "ECONNREFUSED",
+    );
   }
 
   #signal(name: NodeJS.Signals): void {
