@@ -73,6 +73,7 @@ export const drivers = {
   dockerode: ["src/adapters/docker"],
   hono: ["src/adapters/http-api"],
   "http-proxy": ["src/adapters/http-proxy"],
+  ioredis: ["src/adapters/redis"],
   kysely: ["src/adapters/pglite", sql],
   pino: ["src/adapters/system"],
   "prom-client": ["src/adapters/prometheus"],

@@ -72,6 +72,12 @@ export { sql } from "kysely";
 // --- src/adapters/sql/a.ts is legal
 export { sql } from "kysely";
 
+// --- src/adapters/memory/a.ts breaks dinp/folder-imports (driver)
+export { Redis } from "ioredis";
+
+// --- src/adapters/redis/a.ts is legal
+export { Redis } from "ioredis";
+
 // --- src/adapters/tar/a.ts breaks dinp/folder-imports (driver)
 export { open } from "yauzl";
 

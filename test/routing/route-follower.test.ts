@@ -210,6 +210,22 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.incarnation === version.incarnation, "the acknowledgement");
   });
 
+  it("keeps its table also when a table that lost some of its past still has routes, until it is written", async () => {
+    await at(await put(route("a.test", "/")));
+    const before = follower.version();
+    let asked = 0;
+    line.glass = () => {
+      asked += 1;
+      return { version: { incarnation: "next", epoch: 0, revision: 0 }, routes: [route("old.test", "/")] };
+    };
+    line.breakWatches();
+    await until(() => asked > 1, "the reading of the table that nobody has written");
+    expect(follower.version()).toEqual(before);
+    expect(follower.index().find("a.test", "/")).not.toBeNull();
+    line.glass = null;
+    await at(await put(route("c.test", "/")));
+  });
+
   it("takes a new snapshot when it fell behind the table's history", async () => {
     line.bend(createMemoryRouteTable({ random: createSystemRandom(), historyMax: 2 }));
     await at(await put(route("a.test", "/")));

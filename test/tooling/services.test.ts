@@ -105,9 +105,10 @@ describe("a process that the services started", () => {
 
 describe("the services that tests need", () => {
   it("are missing when one of their variables is", () => {
-    expect(missingServices({})).toEqual(["docker", "registry", "registry-tls"]);
+    expect(missingServices({})).toEqual(["docker", "redis", "registry", "registry-tls"]);
     expect(missingServices({ DINP_TEST_REGISTRY: "x", DINP_TEST_DOCKER_SOCKET: "x" })).toEqual([
       "docker",
+      "redis",
       "registry-tls",
     ]);
   });

@@ -6,6 +6,7 @@ import { StepFailed } from "../step.mjs";
 import { dockerService } from "./docker.mjs";
 import { withLock } from "./lock.mjs";
 import { ensurePackages } from "./packages.mjs";
+import { redisService } from "./redis.mjs";
 import { registryService, registryTlsService } from "./registry.mjs";
 
 /**
@@ -25,7 +26,7 @@ import { registryService, registryTlsService } from "./registry.mjs";
  */
 
 /** @type {readonly Service[]} */
-const services = [registryService, registryTlsService, dockerService];
+const services = [registryService, registryTlsService, redisService, dockerService];
 
 const home = join(fileURLToPath(new URL("../../..", import.meta.url)), ".cache/services");
 

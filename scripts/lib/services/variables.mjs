@@ -1,6 +1,7 @@
 /** The environment variables that tell tests where each service is. */
 export const serviceVariables = /** @type {const} */ ({
   docker: ["DINP_TEST_DOCKER_SOCKET", "DINP_TEST_DOCKER_CLIENT"],
+  redis: ["DINP_TEST_REDIS"],
   registry: ["DINP_TEST_REGISTRY"],
   "registry-tls": [
     "DINP_TEST_REGISTRY_TLS",

@@ -43,7 +43,7 @@ export class TableTrust {
     const [offered, present] = [formatTableVersion(version), formatTableVersion(served.version)];
     const order = compareTableVersions(version, served.version);
     if (order !== null && order < 0) return `${offered} is older than ${present}`;
-    if (order === null && version.revision === 0 && routes.length === 0 && served.size > 0)
+    if (order === null && version.revision === 0 && served.size > 0)
       return `${offered} was never written, ${present} is kept until it is`;
     if (!this.#isShrunk(routes.length, served.size)) return null;
     const counts = `${String(routes.length)} routes where ${present} has ${String(served.size)}`;

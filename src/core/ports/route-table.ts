@@ -53,7 +53,8 @@ export interface RouterAcknowledgement {
 
 /**
  * The table that routers follow. A reader sees the old or the new table, never a hole.
- * Errors: `DINP_UNAVAILABLE`, `DINP_ROUTE_VERSION`, `DINP_FENCED`, `DINP_CLOSED`, `DINP_ABORTED`.
+ * Errors: `DINP_UNAVAILABLE`, `DINP_ROUTE_VERSION`, `DINP_FENCED`, `DINP_CLOSED`, `DINP_ABORTED`; `DINP_CORRUPT` where a
+ * table is kept that something else could damage.
  */
 export interface RouteTable {
   snapshot(options?: { readonly signal?: AbortSignal }): Promise<RouteTableSnapshot>;

@@ -1,0 +1,200 @@
+import {
+  assertTableEpoch,
+  assertTableVersion,
+  compareRoutes,
+  copyTableVersion,
+  isDinpError,
+  prepareAcknowledgement,
+  prepareRouteChanges,
+  type RouteChange,
+  type RouterAcknowledgement,
+  type RouteTable,
+  type RouteTableEvent,
+  type RouteTableSnapshot,
+  type RouteTableVersion,
+} from "@dinp/core";
+import { Acknowledgements } from "./acknowledgements.js";
+import { abortedError, closedError } from "./errors.js";
+import { Hints } from "./hints.js";
+import { TableKeys } from "./keys.js";
+import { RedisLink } from "./link.js";
+import { type RedisRouteTableOptions, type Settings, settingsOf } from "./options.js";
+import { Pauses } from "./pauses.js";
+import { TableReader } from "./table-reader.js";
+import { TableWriter } from "./table-writer.js";
+
+/**
+ * A `RouteTable` in Redis 6.0 or later, or Valkey: one server, one behind Sentinel, or a Redis Cluster. Nothing is
+ * connected before the first call; `docs/redis.md` says what is stored.
+ *
+ * - A table that is not there, because it never was or because Redis lost it, begins empty at revision 0, with a new
+ *   incarnation. When Redis lost only the newest of what this object wrote, the table gets another incarnation with its
+ *   next apply, and until then `snapshot` says revision 0 of that, with the routes that are left. For this, each
+ *   epoch must be written by one object only.
+ * - More than 2,000 changes in one apply (or 1 MiB of them) make a watch of what was before `reset`.
+ * - A watch outlives outages of Redis: it goes on where it was, or resets.
+ * - Once an apply was sent, its signal does not end it.
+ *
+ * Errors besides the port's: `DINP_CORRUPT` when what is stored is no table, or not the whole of it;
+ * `DINP_DRIVER_MISSING` without the package `ioredis`; `TypeError` at once for options that cannot be meant.
+ */
+export function createRedisRouteTable(options: RedisRouteTableOptions): RouteTable {
+  return new RedisRouteTable(settingsOf(options));
+}
+
+class RedisRouteTable implements RouteTable {
+  readonly #settings: Settings;
+  readonly #link: RedisLink;
+  readonly #reader: TableReader;
+  readonly #writer: TableWriter;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #hints: Hints;
+  readonly #closing = new AbortController();
+
+  constructor(settings: Settings) {
+    const keys = new TableKeys(settings.cluster);
+    this.#settings = settings;
+    this.#link = new RedisLink(settings, keys.pattern);
+    this.#reader = new TableReader(this.#link, keys, settings.random);
+    this.#writer = new TableWriter(this.#link, keys, this.#reader, settings);
+    this.#acknowledgements = new Acknowledgements(this.#link, keys);
+    this.#hints = new Hints(settings, keys);
+  }
+
+  async snapshot(options: { readonly signal?: AbortSignal } = {}): Promise<RouteTableSnapshot> {
+    this.#assertUsable(options.signal);
+    const versionAt = this.#writer.beginReading();
+    const { head, routes } = await this.#reader.read(options.signal);
+    return { version: versionAt(head), routes: [...routes.values()].sort(compareRoutes) };
+  }
+
+  async apply(
+    changes: readonly RouteChange[],
+    options: { readonly epoch: number; readonly ifVersion: RouteTableVersion; readonly signal?: AbortSignal },
+  ): Promise<RouteTableVersion> {
+    const copies = prepareRouteChanges(changes);
+    const { epoch, signal } = options;
+    assertTableEpoch(epoch);
+    assertTableVersion(options.ifVersion);
+    this.#assertUsable(signal);
+    const ifVersion = copyTableVersion(options.ifVersion);
+    const version = await this.#writer.apply(copies, {
+      epoch,
+      ifVersion,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    this.#hints.changed.notify();
+    return version;
+  }
+
+  async *watch(options: {
+    readonly after: RouteTableVersion;
+    readonly signal: AbortSignal;
+  }): AsyncGenerator<RouteTableEvent, void> {
+    assertTableVersion(options.after);
+    this.#assertOpen();
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    if (signal.aborted) return;
+    const stopListening = this.#hints.listen();
+    try {
+      yield* this.#events(copyTableVersion(options.after), signal);
+    } finally {
+      stopListening();
+    }
+  }
+
+  async acknowledge(
+    acknowledgement: RouterAcknowledgement,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const copy = prepareAcknowledgement(acknowledgement);
+    this.#assertUsable(options.signal);
+    await this.#acknowledgements.record(copy, options.signal);
+  }
+
+  async acknowledgements(
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<readonly RouterAcknowledgement[]> {
+    this.#assertUsable(options.signal);
+    return this.#acknowledgements.all(options.signal);
+  }
+
+  async *watchAcknowledgements(options: { readonly signal: AbortSignal }): AsyncGenerator<void, void> {
+    this.#assertOpen();
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    if (signal.aborted) return;
+    const stopListening = this.#hints.listen();
+    try {
+      yield* this.#acknowledgementHints(signal);
+    } finally {
+      stopListening();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#link.close();
+    await this.#hints.close();
+  }
+
+  async *#events(after: RouteTableVersion, signal: AbortSignal): AsyncGenerator<RouteTableEvent, void> {
+    const pauses = new Pauses();
+    let at = after;
+    while (!signal.aborted) {
+      const { version: seen } = this.#hints.changed;
+      const later = await this.#ask(() => this.#reader.later(at, signal), pauses, signal);
+      if (later?.kind === "reset") {
+        yield { type: "reset" };
+        return;
+      }
+      if (later?.kind === "none") await this.#hints.changed.changedSince(seen, signal, this.#settings.pollMs);
+      if (later?.kind !== "steps") continue;
+      for (const { version, changes } of later.steps) {
+        if (isOver(signal)) return;
+        at = version;
+        yield Object.freeze({ type: "changes", version, changes });
+      }
+    }
+  }
+
+  /** What is told is looked up: so nothing is told twice, and what was not told is seen at the next look. */
+  async *#acknowledgementHints(signal: AbortSignal): AsyncGenerator<void, void> {
+    const pauses = new Pauses();
+    let known: unknown = null;
+    while (!signal.aborted) {
+      const { version: seen } = this.#hints.acknowledged;
+      const changes = await this.#ask(() => this.#acknowledgements.changes(signal), pauses, signal);
+      if (changes !== undefined && changes !== known) {
+        known = changes;
+        yield;
+      } else await this.#hints.acknowledged.changedSince(seen, signal, this.#settings.pollMs);
+    }
+  }
+
+  /** Undefined, after a pause, when Redis does not answer; and when the watch is over. */
+  async #ask<T>(question: () => Promise<T>, pauses: Pauses, signal: AbortSignal): Promise<T | undefined> {
+    try {
+      const answer = await question();
+      pauses.succeeded();
+      return signal.aborted ? undefined : answer;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (!isDinpError(error, "DINP_UNAVAILABLE")) throw error;
+      await pauses.pause(signal);
+      return undefined;
+    }
+  }
+
+  #assertUsable(signal: AbortSignal | undefined): void {
+    this.#assertOpen();
+    if (signal?.aborted === true) throw abortedError(signal);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing.signal.aborted) throw closedError();
+  }
+}
+
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
