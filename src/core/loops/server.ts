@@ -5,7 +5,7 @@ import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
 import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
 import type { ClusterSource, NodeExecRequest, RoutingState } from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
-import type { AgentRunRequest, ControlLink } from "../ports/control-link.js";
+import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
@@ -21,7 +21,7 @@ import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 export interface ServerOptions {
   readonly store: StateStore;
   readonly table: RouteTable;
-  readonly link: ControlLink;
+  readonly link: ControlLinkServer;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
