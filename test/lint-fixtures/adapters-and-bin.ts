@@ -72,6 +72,13 @@ export { sql } from "kysely";
 // --- src/adapters/sql/a.ts is legal
 export { sql } from "kysely";
 
+// --- src/adapters/http/c.ts breaks dinp/folder-imports (driver)
+export { WebSocket } from "ws";
+
+// --- src/adapters/websocket/a.ts is legal
+export { WebSocket } from "ws";
+export { object } from "zod";
+
 // --- src/adapters/tar/a.ts breaks dinp/folder-imports (driver)
 export { open } from "yauzl";
 

@@ -1,5 +1,4 @@
-import { DinpError, isDinpError, messageOf, type JsonValue } from "@dinp/core";
-import { isDinpErrorCode } from "./codes.js";
+import { DinpError, isDinpError, isDinpErrorCode, messageOf, type JsonValue } from "@dinp/core";
 import { lines, toReadableStream } from "./ndjson.js";
 
 /** How a client reaches the API. */

@@ -3,6 +3,7 @@ export * from "./compressor.js";
 export * from "./control-link.js";
 export * from "./forwarder.js";
 export * from "./image-workshop.js";
+export * from "./node-gate.js";
 export * from "./prober.js";
 export * from "./registry.js";
 export * from "./registry-connector.js";
