@@ -51,7 +51,7 @@ export interface WebSocketLinkClientOptions extends WebSocketLinkBounds {
   /** Of the node: keeps its key over restarts. Nobody else may read it. */
   readonly state: LocalState;
   /** Makes the node join, when it has not or was revoked since. */
-  readonly joinToken?: string;
+  readonly joinToken?: string | undefined;
   /** Certificates (PEM) of the authority that the servers' must be of, instead of the well-known ones. */
   readonly ca?: string;
   /** The name that the servers' certificates must be for. Default: each server's own. */

@@ -14,9 +14,14 @@ export async function followRevocations(
     try {
       for await (const nodeId of gate.watchRevoked({ signal })) onRevoked(nodeId);
     } catch (error) {
-      if (!signal.aborted)
+      if (!isAborted(signal))
         logger.warn("revoked nodes cannot be told at once just now", { error: messageOf(error) });
     }
     await delay(PAUSE_MS, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** Asks anew: between two awaits the answer may change, which a narrowed property would hide. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

@@ -68,6 +68,10 @@ export class AgentLink {
     return this.session(request.nodeId).logs(request);
   }
 
+  isConnected(nodeId: NodeId): boolean {
+    return this.#sessions.has(nodeId);
+  }
+
   /** The newest connection of a node. `DINP_UNAVAILABLE` when it is not connected. */
   session(nodeId: NodeId): AgentSession {
     const node = this.#sessions.get(nodeId);
