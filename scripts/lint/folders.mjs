@@ -78,9 +78,10 @@ export const drivers = {
   pino: ["src/adapters/system"],
   "prom-client": ["src/adapters/prometheus"],
   undici: ["src/adapters/oci", "src/adapters/url-fetch"],
+  ws: ["src/adapters/websocket"],
   yaml: ["src/adapters/cli", "src/adapters/http-api", "src/adapters/yaml"],
   yauzl: ["src/adapters/zip"],
-  zod: ["src/adapters/file", "src/adapters/http-api"],
+  zod: ["src/adapters/file", "src/adapters/http-api", "src/adapters/websocket"],
 };
 
 /** The web's globals that core may use besides the language's own: they neither wait nor touch the outside. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isDinpErrorCode } from "../../src/adapters/http-api/codes.js";
+import { isDinpErrorCode } from "@dinp/core";
 import { createApiWorld, type ApiWorld } from "./http-api-world.js";
 import {
   anyRequest,

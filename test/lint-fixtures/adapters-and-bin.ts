@@ -78,6 +78,13 @@ export { Redis } from "ioredis";
 // --- src/adapters/redis/a.ts is legal
 export { Redis } from "ioredis";
 
+// --- src/adapters/http/c.ts breaks dinp/folder-imports (driver)
+export { WebSocket } from "ws";
+
+// --- src/adapters/websocket/a.ts is legal
+export { WebSocket } from "ws";
+export { object } from "zod";
+
 // --- src/adapters/tar/a.ts breaks dinp/folder-imports (driver)
 export { open } from "yauzl";
 

@@ -11,6 +11,7 @@ import { errorBody, publicError } from "./errors.js";
 import { addExecutions } from "./execution-routes.js";
 import { MethodNotAllowedError, methodsOf } from "./methods.js";
 import { readJsonBody, WrongTypeError } from "./request-body.js";
+import { addNodes } from "./node-routes.js";
 import { addPlans } from "./plan-routes.js";
 import { addReads } from "./reads.js";
 import { addRegistries } from "./registry-routes.js";
@@ -57,6 +58,7 @@ export function createApi(options: ApiOptions): Api {
   addBuilds(api, options);
   addBases(api, options);
   addRegistries(api, options);
+  addNodes(api, options);
   addExecutions(api, options);
   addPlans(api, options);
   return api;

@@ -1,5 +1,4 @@
-import { DinpError, messageOf, type JsonValue } from "@dinp/core";
-import { isDinpErrorCode } from "./codes.js";
+import { DinpError, isDinpErrorCode, messageOf, type JsonValue } from "@dinp/core";
 
 /** A JSON object. */
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -20,8 +20,11 @@ import type {
   ExplainRequest,
   ExplainView,
   InstancesQuery,
+  JoinTokenRequest,
+  JoinTokenView,
   LogLineView,
   LogsRequest,
+  NewJoinToken,
   NodeInstanceView,
   NodeView,
   Page,
@@ -206,6 +209,14 @@ export interface Client {
   /** What the platform is about to do now. */
   presentPlan(options?: CallOptions): Promise<PlanView>;
   listNodes(options?: CallOptions): Promise<readonly NodeView[]>;
+  /** Ends the node's connection, and lets it in no more. Admins only. */
+  revokeNode(id: string, options?: CallOptions): Promise<void>;
+  /** A token by which nodes can join; its secret is told this once. Admins only. Sent once. */
+  createJoinToken(request?: JoinTokenRequest, options?: CallOptions): Promise<NewJoinToken>;
+  /** Those that have not expired, by id. */
+  listJoinTokens(options?: CallOptions): Promise<readonly JoinTokenView[]>;
+  /** Nodes that have joined by it stay. Admins only. */
+  revokeJoinToken(id: string, options?: CallOptions): Promise<void>;
   /** What apps can be made of, in the order in which it is tried. */
   listTemplates(options?: CallOptions): Promise<readonly TemplateView[]>;
   /** Oldest first. */
@@ -235,6 +246,7 @@ export function createClient(options: ClientOptions): Client {
   const apps = ["v1", "apps"];
   const bases = ["v1", "bases"];
   const registries = ["v1", "registries"];
+  const joinTokens = ["v1", "join-tokens"];
   const command = (app: string, kind: "exec" | "run", request: ExecRequest | RunRequest, o?: CallOptions) =>
     execEvents(
       transport.stream({
@@ -346,6 +358,14 @@ export function createClient(options: ClientOptions): Client {
     planPush: (app, json, o) => one({ method: "POST", path: [...apps, app, "plan"], json, ...o }),
     presentPlan: (o) => one({ method: "GET", path: ["v1", "plan"], ...o }),
     listNodes: (o) => many({ method: "GET", path: ["v1", "nodes"], ...o }),
+    revokeNode: async (id, o) => {
+      await transport.json({ method: "POST", path: ["v1", "nodes", id, "revoke"], ...o });
+    },
+    createJoinToken: (json = {}, o) => one({ method: "POST", path: joinTokens, json, once: true, ...o }),
+    listJoinTokens: (o) => many({ method: "GET", path: joinTokens, ...o }),
+    revokeJoinToken: async (id, o) => {
+      await transport.json({ method: "DELETE", path: [...joinTokens, id], ...o });
+    },
     listTemplates: (o) => many({ method: "GET", path: ["v1", "templates"], ...o }),
     listEvents: async ({ app, limit } = {}, o) => {
       const call: Call = { method: "GET", path: ["v1", "events"], query: { app, limit }, ...o };

@@ -64,8 +64,3 @@ export const hintByCode = Object.freeze({
   DINP_ROUTE_VERSION: report,
   DINP_INTERNAL: report,
 } satisfies Readonly<Record<DinpErrorCode, string>>);
-
-/** True for a code of this version. */
-export function isDinpErrorCode(value: unknown): value is DinpErrorCode {
-  return typeof value === "string" && Object.hasOwn(statusByCode, value);
-}

@@ -220,6 +220,10 @@ export const nodeSchema = z
     instances: integer,
     reservedMemoryMb: integer,
     reservedCpuMillis: integer,
+    connected: z.boolean().nullable(),
+    lastSeenAt: z.number().nullable(),
+    joinedAt: z.number().nullable(),
+    revokedAt: z.number().nullable(),
   })
   .openapi("Node");
 

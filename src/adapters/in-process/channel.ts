@@ -49,7 +49,8 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 }
 
-function connectionGone(): DinpError {
+/** What whoever uses a connection is told that has ended. */
+export function connectionGone(): DinpError {
   return new DinpError("DINP_UNAVAILABLE", "The connection between agent and server is closed.", {
     retryable: true,
   });

@@ -9,6 +9,7 @@ import {
   type ServerSession,
 } from "@dinp/core";
 import { Channel } from "./channel.js";
+import { untilClosed } from "./until-closed.js";
 
 /** An agent that wants to be let in. */
 interface Arrival {
@@ -52,24 +53,25 @@ export class InProcessControlLink implements ControlLink {
   ): Promise<ServerSession> {
     const toServer = new Channel<AgentReport>();
     const toAgent = new Channel<ServerMessage>();
-    let isClosed = false;
+    const closing = new AbortController();
+    const { signal: closed } = closing;
     const close = (): Promise<void> => {
-      isClosed = true;
+      closing.abort();
       toServer.close();
       toAgent.close();
       return Promise.resolve();
     };
     await this.#admission(
       {
-        hello,
+        hello: structuredClone(hello),
         send: (message) => toAgent.send(structuredClone(message)),
         reports: () => toServer,
-        logs: (request) => options.logs(request),
-        exec: (request) => options.exec(request),
-        run: (request) => options.run(request),
+        logs: (request) => untilClosed(options.logs, request, closed),
+        exec: (request) => untilClosed(options.exec, request, closed),
+        run: (request) => untilClosed(options.run, request, closed),
         close,
       },
-      () => isClosed,
+      () => closed.aborted,
       options.signal,
     );
     return { report: (report) => toServer.send(structuredClone(report)), messages: () => toAgent, close };

@@ -298,6 +298,8 @@ function createTables(): Tables {
     crash: new KindTable("crash"),
     router: new KindTable("router"),
     token: new KindTable("token"),
+    joinToken: new KindTable("joinToken"),
+    nodeCredential: new KindTable("nodeCredential"),
     idempotency: new KindTable("idempotency"),
     event: new KindTable("event"),
     setting: new KindTable("setting"),

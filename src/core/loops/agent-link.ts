@@ -1,12 +1,12 @@
 import { DinpError, messageOf } from "../model/errors.js";
 import type { InstanceId, NodeId } from "../model/records.js";
-import type { AgentSession, ControlLink } from "../ports/control-link.js";
+import type { AgentSession, ControlLinkServer } from "../ports/control-link.js";
 import type { LogLine } from "../ports/runtime.js";
 import { childController, isAborted } from "./abort.js";
 import { NodeSession, type NodeSessionOptions } from "./node-session.js";
 
 export interface AgentLinkOptions extends NodeSessionOptions {
-  readonly link: ControlLink;
+  readonly link: ControlLinkServer;
   /** A node that was not heard of for this long counts as silent: when it is heard of again, that is news. */
   readonly silentAfterMs: number;
   /** Told when a node was heard of for the first time or again after a silence, and of its first full report. */
@@ -66,6 +66,10 @@ export class AgentLink {
   /** Lines of an instance's log from its node. `DINP_UNAVAILABLE` when the node is not connected. */
   logs(request: InstanceLogRequest): AsyncIterable<LogLine> {
     return this.session(request.nodeId).logs(request);
+  }
+
+  isConnected(nodeId: NodeId): boolean {
+    return this.#sessions.has(nodeId);
   }
 
   /** The newest connection of a node. `DINP_UNAVAILABLE` when it is not connected. */

@@ -1,6 +1,6 @@
 import { DinpError, messageOf } from "../model/errors.js";
 import type { ImageRef, InstanceId, NodeId } from "../model/records.js";
-import type { AgentHello, ControlLink, ServerMessage, ServerSession } from "../ports/control-link.js";
+import type { AgentHello, ControlLinkClient, ServerMessage, ServerSession } from "../ports/control-link.js";
 import type { Prober } from "../ports/prober.js";
 import type { Runtime } from "../ports/runtime.js";
 import type { Clock, LocalState, Logger, Random } from "../ports/system.js";
@@ -19,7 +19,7 @@ export interface AgentOptions {
   /** Opened. */
   readonly runtime: Runtime;
   readonly prober: Prober;
-  readonly link: ControlLink;
+  readonly link: ControlLinkClient;
   readonly ports: InstancePorts;
   /** Keeps the highest epoch seen and the report numbers over restarts. */
   readonly state: LocalState;

@@ -1,11 +1,11 @@
 import { DinpError } from "../model/errors.js";
-import type { AppId, InstanceId } from "../model/records.js";
+import type { AppId, InstanceId, NodeId } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
 import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
-import type { ClusterSource, NodeExecRequest, RoutingState } from "../platform/cluster-source.js";
+import type { ClusterSource, NodeExecRequest, NodeLink, RoutingState } from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
-import type { AgentRunRequest, ControlLink } from "../ports/control-link.js";
+import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
@@ -21,7 +21,7 @@ import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 export interface ServerOptions {
   readonly store: StateStore;
   readonly table: RouteTable;
-  readonly link: ControlLink;
+  readonly link: ControlLinkServer;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -133,6 +133,13 @@ export class Server implements ClusterSource {
     if (routes === undefined) return null;
     if (routes.isRouted(instanceId)) return "routed";
     return routes.isUnrouted(instanceId) ? "unrouted" : "leaving";
+  }
+
+  /** How this leader stands with a node; null when this server does not lead. */
+  nodeLink(nodeId: NodeId): NodeLink | null {
+    const agents = this.#leading?.agents;
+    if (agents === undefined) return null;
+    return { connected: agents.isConnected(nodeId), seenAt: agents.nodeSeenAt.get(nodeId) ?? null };
   }
 
   #lead(): Leading {

@@ -1,3 +1,33 @@
+const codes = [
+  "DINP_INVALID",
+  "DINP_NOT_FOUND",
+  "DINP_CONFLICT",
+  "DINP_NOT_UNIQUE",
+  "DINP_FENCED",
+  "DINP_UNAVAILABLE",
+  "DINP_COMMIT_UNKNOWN",
+  "DINP_LOCKED",
+  "DINP_CLOSED",
+  "DINP_ABORTED",
+  "DINP_TIMEOUT",
+  "DINP_CORRUPT",
+  "DINP_DRIVER_MISSING",
+  "DINP_UNAUTHENTICATED",
+  "DINP_FORBIDDEN",
+  "DINP_CONFIRMATION_REQUIRED",
+  "DINP_IDEMPOTENCY_KEY_REUSED",
+  "DINP_ARCHIVE_REFUSED",
+  "DINP_NO_COMMAND",
+  "DINP_DIGEST_MISMATCH",
+  "DINP_IMAGE_NOT_FOUND",
+  "DINP_PROGRAM_MISSING",
+  "DINP_TOO_LARGE",
+  "DINP_BUSY",
+  "DINP_PORT_TAKEN",
+  "DINP_ROUTE_VERSION",
+  "DINP_INTERNAL",
+] as const;
+
 /**
  * Stable codes of {@link DinpError}. A code never changes its meaning; messages may change.
  *
@@ -6,34 +36,7 @@
  * `COMMIT_UNKNOWN` the connection was lost after the commit was sent · `LOCKED` another process holds the store ·
  * `CLOSED` used after `close()` · `ABORTED` the caller's signal · `TIMEOUT` a bounded wait ended.
  */
-export type DinpErrorCode =
-  | "DINP_INVALID"
-  | "DINP_NOT_FOUND"
-  | "DINP_CONFLICT"
-  | "DINP_NOT_UNIQUE"
-  | "DINP_FENCED"
-  | "DINP_UNAVAILABLE"
-  | "DINP_COMMIT_UNKNOWN"
-  | "DINP_LOCKED"
-  | "DINP_CLOSED"
-  | "DINP_ABORTED"
-  | "DINP_TIMEOUT"
-  | "DINP_CORRUPT"
-  | "DINP_DRIVER_MISSING"
-  | "DINP_UNAUTHENTICATED"
-  | "DINP_FORBIDDEN"
-  | "DINP_CONFIRMATION_REQUIRED"
-  | "DINP_IDEMPOTENCY_KEY_REUSED"
-  | "DINP_ARCHIVE_REFUSED"
-  | "DINP_NO_COMMAND"
-  | "DINP_DIGEST_MISMATCH"
-  | "DINP_IMAGE_NOT_FOUND"
-  | "DINP_PROGRAM_MISSING"
-  | "DINP_TOO_LARGE"
-  | "DINP_BUSY"
-  | "DINP_PORT_TAKEN"
-  | "DINP_ROUTE_VERSION"
-  | "DINP_INTERNAL";
+export type DinpErrorCode = (typeof codes)[number];
 
 /** A value that survives a trip through JSON. */
 export type JsonValue =
@@ -83,6 +86,11 @@ export class DinpError extends Error {
 /** True when `error` is a {@link DinpError} (of the given code, when one is given). */
 export function isDinpError(error: unknown, code?: DinpErrorCode): error is DinpError {
   return error instanceof DinpError && (code === undefined || error.code === code);
+}
+
+/** True for a code of this version. */
+export function isDinpErrorCode(value: unknown): value is DinpErrorCode {
+  return codes.some((code) => code === value);
 }
 
 /** The message of anything that was thrown. */

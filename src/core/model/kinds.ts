@@ -9,7 +9,9 @@ import type {
   ImageDiscard,
   IdempotencyRecord,
   InstanceStatus,
+  JoinToken,
   Node,
+  NodeCredential,
   Placement,
   RegistryAccount,
   Release,
@@ -36,6 +38,8 @@ export interface RecordTypes {
   readonly crash: CrashRecord;
   readonly router: RouterRegistration;
   readonly token: Token;
+  readonly joinToken: JoinToken;
+  readonly nodeCredential: NodeCredential;
   readonly idempotency: IdempotencyRecord;
   readonly event: EventRecord;
   readonly setting: Setting;
@@ -108,6 +112,8 @@ export const kindSchemas: { readonly [K in Kind]: KindSchema<RecordTypes[K]> } =
   crash: { key: (crash) => crash.releaseId, unique: {}, indexes: { app: (crash) => crash.appId } },
   router: { key: (router) => router.id, unique: {}, indexes: {} },
   token: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
+  joinToken: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
+  nodeCredential: { key: (credential) => credential.nodeId, unique: {}, indexes: {} },
   idempotency: { key: (record) => record.key, unique: {}, indexes: {} },
   event: {
     key: (event) => event.id,

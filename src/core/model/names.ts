@@ -15,6 +15,15 @@ export function assertAppName(name: string): void {
   );
 }
 
+/** Throws `DINP_INVALID` unless `id` can name a node: 1 to 63 of `a-z 0-9 . _ -`, beginning and ending with a letter or digit. */
+export function assertNodeId(id: string): void {
+  if (/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/.test(id)) return;
+  throw new DinpError("DINP_INVALID", `${JSON.stringify(id.slice(0, 80))} cannot name a node.`, {
+    hint: "Use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit.",
+    details: { field: "nodeId" },
+  });
+}
+
 /** True for a host name of DNS labels with at least two of them (253 characters at most). */
 export function isHostName(host: string): boolean {
   const labels = host.split(".");

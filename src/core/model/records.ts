@@ -342,6 +342,35 @@ export interface Token {
   readonly createdAt: number;
 }
 
+/** Lets nodes join until it expires, hashed at rest; deleted when it is revoked. Written by the platform only. */
+export interface JoinToken {
+  readonly id: string;
+  /** Hex SHA-256 of the secret (260 random bits). */
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly expiresAt: number;
+}
+
+/**
+ * What a node shows to be let in, hashed at rest. Written by the platform only: by the gate that the node comes through, and
+ * when it is revoked.
+ */
+export interface NodeCredential {
+  readonly nodeId: NodeId;
+  /** Hex SHA-256 of the node's key (256 random bits). */
+  readonly keyHash: string;
+  /** The key before that, which is taken until then. */
+  readonly previous: { readonly keyHash: string; readonly until: number } | null;
+  readonly joinedAt: number;
+  /** The join token by which it joined. */
+  readonly joinTokenId: string;
+  /** When the present key was taken first. */
+  readonly rotatedAt: number;
+  /** Set once: from then on only a join token that was made later lets a node of this id in. */
+  readonly revokedAt: number | null;
+}
+
 /** An answered write, so that the same idempotency key gives the same answer. Committed together with the write. */
 export interface IdempotencyRecord {
   readonly key: string;

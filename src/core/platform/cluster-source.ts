@@ -12,6 +12,12 @@ export interface NodeExecRequest extends AgentExecRequest {
 /** `leaving`: out of the published table, and some router has not acknowledged it yet. */
 export type RoutingState = "routed" | "leaving" | "unrouted";
 
+/** Whether a node's agent is connected, and when it was last heard of by this leader. */
+export interface NodeLink {
+  readonly connected: boolean;
+  readonly seenAt: number | null;
+}
+
 /** What the platform asks of the leading server: it knows the nodes and the plan. A `Server` is one. */
 export interface ClusterSource {
   exec(request: NodeExecRequest): AsyncIterable<ExecEvent>;
@@ -21,6 +27,8 @@ export interface ClusterSource {
   plan(hypothesis: { readonly app: App; readonly release: Release } | null): PlanView;
   nextStartAt(appId: string): number | null;
   routing(instanceId: string): RoutingState | null;
+  /** How the leader stands with a node; null when this server does not lead. */
+  nodeLink(nodeId: NodeId): NodeLink | null;
 }
 
 /** Stands in for a leading server where there is none. */
@@ -30,6 +38,7 @@ export const noCluster: ClusterSource = Object.freeze({
   plan: refuse,
   nextStartAt: () => null,
   routing: () => null,
+  nodeLink: () => null,
 });
 
 function refuse(): never {

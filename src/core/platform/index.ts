@@ -1,8 +1,10 @@
 export { appState, countReady, type AppFacts } from "./app-state.js";
 export type { BaseRequest } from "./bases.js";
 export type { BuildRequest, BuildSettings } from "./builds.js";
-export type { ClusterSource, NodeExecRequest, RoutingState } from "./cluster-source.js";
+export type { ClusterSource, NodeExecRequest, NodeLink, RoutingState } from "./cluster-source.js";
 export type { ExecutionOptions } from "./executions.js";
+export type { JoinTokenRequest } from "./node-access.js";
+export { createNodeGate, type NodeGateOptions } from "./node-gate.js";
 export * from "./plan-views.js";
 export type { Caller, LogSource, PlatformOptions, ReadOptions, WriteOptions } from "./context.js";
 export { createPlatform, type Platform } from "./platform.js";

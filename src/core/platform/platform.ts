@@ -24,6 +24,14 @@ import { noUploads } from "./build-source.js";
 import { noImages } from "./images.js";
 import { PullSlots } from "./located-image.js";
 import { readLogs } from "./logs.js";
+import {
+  createJoinToken,
+  listJoinTokens,
+  revokeJoinToken,
+  revokeNode,
+  trimJoinTokens,
+  type JoinTokenRequest,
+} from "./node-access.js";
 import { listNodes } from "./nodes.js";
 import type { AppPlanView, ExplainView, PlanView, PushPlanView } from "./plan-views.js";
 import { pageApps, pageEvents, pageInstances, pageReleases } from "./paging.js";
@@ -65,6 +73,8 @@ import type {
   DomainView,
   EnvView,
   EventView,
+  JoinTokenView,
+  NewJoinToken,
   NodeInstanceView,
   NodeView,
   Page,
@@ -179,6 +189,14 @@ export interface Platform {
   /** What the platform is about to do now. `DINP_UNAVAILABLE` when no server leads. */
   presentPlan(): PlanView;
   listNodes(options?: ReadOptions): Promise<readonly NodeView[]>;
+  /** Ends the node's connection, and lets it in no more. `DINP_FORBIDDEN` unless the caller is an admin, `DINP_NOT_FOUND`. */
+  revokeNode(nodeId: string, options: WriteOptions): Promise<{ readonly revoked: true }>;
+  /** A token by which nodes can join; its secret is told this once. `DINP_FORBIDDEN` unless the caller is an admin. */
+  createJoinToken(request: JoinTokenRequest, options: WriteOptions): Promise<NewJoinToken>;
+  /** Those that have not expired, by id. */
+  listJoinTokens(options?: ReadOptions): Promise<readonly JoinTokenView[]>;
+  /** Nodes that have joined by it stay. `DINP_FORBIDDEN` unless the caller is an admin, `DINP_NOT_FOUND`. */
+  revokeJoinToken(id: string, options: WriteOptions): Promise<{ readonly deleted: true }>;
   /** What apps can be made of, in the order in which it is tried. */
   listTemplates(): readonly TemplateView[];
   /** The newest, oldest first. */
@@ -255,6 +273,10 @@ export function createPlatform(options: PlatformOptions): Platform {
     planChange: (name, request, read = {}) => planChange(context, name, request, read),
     presentPlan: () => context.cluster().plan(null),
     listNodes: (read = {}) => listNodes(context, read),
+    revokeNode: (nodeId, write) => revokeNode(context, nodeId, write),
+    createJoinToken: (request, write) => createJoinToken(context, request, write),
+    listJoinTokens: (read = {}) => listJoinTokens(context, read),
+    revokeJoinToken: (id, write) => revokeJoinToken(context, id, write),
     listTemplates: () => templateViews(context.builder.templates),
     listEvents: (request, read = {}) => listEvents(context, request, read),
     followEvents: (request, { signal }) => followEvents(context, request, signal),
@@ -263,6 +285,7 @@ export function createPlatform(options: PlatformOptions): Platform {
       await trimAnswers(context.store, context.clock.now(), read);
       await trimBuilds(context.store, read);
       await trimReleases(context.store, read);
+      await trimJoinTokens(context, read);
       await discardImages(context, read);
     },
   };

@@ -225,6 +225,26 @@ export interface NodeView {
   readonly instances: number;
   readonly reservedMemoryMb: number;
   readonly reservedCpuMillis: number;
+  /** Whether its agent is connected to the leading server; null when that is not known. */
+  readonly connected: boolean | null;
+  /** When the leading server last heard of it; null when it has not, or that is not known. */
+  readonly lastSeenAt: number | null;
+  /** When it joined, and was revoked; null for a node that needs no key, and one that is not. */
+  readonly joinedAt: number | null;
+  readonly revokedAt: number | null;
+}
+
+/** A join token without its secret. */
+export interface JoinTokenView {
+  readonly id: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly expiresAt: number;
+}
+
+/** A join token that was just made: its secret is told this once. */
+export interface NewJoinToken extends JoinTokenView {
+  readonly secret: string;
 }
 
 export type EventView = EventRecord;

@@ -72,41 +72,61 @@ export interface AgentRunRequest extends ExecOptions {
   readonly grants?: AppGrants;
 }
 
-/** What an agent does for the server besides its placements. Each stream ends with its signal. */
+/**
+ * What an agent does for the server besides its placements. Each stream ends with its signal, which aborts when the server's
+ * does, when the server reads no further, and when the connection ends.
+ */
 export interface AgentServices {
   readonly logs: (request: LogRequest) => AsyncIterable<LogLine>;
   readonly exec: (request: AgentExecRequest) => AsyncIterable<ExecEvent>;
   readonly run: (request: AgentRunRequest) => AsyncIterable<ExecEvent>;
 }
 
-/** The server's end of one agent's connection. */
+/**
+ * The server's end of one agent's connection. Its streams (`logs`, `exec`, `run`) begin when the first item is asked for, are
+ * read little further than their items are taken, and tell the agent's errors as they were; a slow reader of one holds up
+ * nothing else. They reject with `DINP_UNAVAILABLE` when the connection ends before they do.
+ */
 export interface AgentSession {
   readonly hello: AgentHello;
   /** Resolves when the agent has taken the message over. `DINP_UNAVAILABLE` when the connection is gone. */
   send(message: ServerMessage): Promise<void>;
-  /** Reports in order; ends when the connection does. */
+  /** Reports in order; ends when the connection does. To be read once. */
   reports(): AsyncIterable<AgentReport>;
   logs(request: LogRequest): AsyncIterable<LogLine>;
   exec(request: AgentExecRequest): AsyncIterable<ExecEvent>;
   run(request: AgentRunRequest): AsyncIterable<ExecEvent>;
+  /** Ends the connection. Idempotent; never rejects. */
   close(): Promise<void>;
 }
 
 /** The agent's end. */
 export interface ServerSession {
-  /** `DINP_UNAVAILABLE` when the connection is gone. */
+  /** Resolves when the server has taken the report over. `DINP_UNAVAILABLE` when the connection is gone. */
   report(report: AgentReport): Promise<void>;
-  /** Messages in order; ends when the connection does. */
+  /** Messages in order; ends when the connection does. To be read once. */
   messages(): AsyncIterable<ServerMessage>;
+  /** Ends the connection. Idempotent; never rejects. */
   close(): Promise<void>;
 }
 
-/** How agents and the leading server reach each other: the agent calls, the server accepts. */
-export interface ControlLink {
-  /** Connections as they come, until the signal aborts. */
+/** The side of the leading server. */
+export interface ControlLinkServer {
+  /** Connections as they come, until the signal aborts; then every connection that it yielded is closed. */
   accept(options: { readonly signal: AbortSignal }): AsyncIterable<AgentSession>;
+}
+
+/** The side of an agent. */
+export interface ControlLinkClient {
+  /**
+   * Resolves when a server has accepted. `DINP_UNAVAILABLE` (retryable) when none could be reached or none accepts now,
+   * `DINP_ABORTED`; where agents have credentials, `DINP_UNAUTHENTICATED` and `DINP_FORBIDDEN` say what is wrong with them.
+   */
   connect(
     hello: AgentHello,
     options: AgentServices & { readonly signal: AbortSignal },
   ): Promise<ServerSession>;
 }
+
+/** How agents and the leading server reach each other: the agent calls, the server accepts. */
+export interface ControlLink extends ControlLinkServer, ControlLinkClient {}

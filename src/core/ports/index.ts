@@ -4,6 +4,7 @@ export * from "./control-link.js";
 export * from "./forwarder.js";
 export * from "./image-workshop.js";
 export * from "./metrics.js";
+export * from "./node-gate.js";
 export * from "./prober.js";
 export * from "./registry.js";
 export * from "./registry-connector.js";

@@ -1,4 +1,10 @@
 export type { ConformanceCase, SuiteOptions } from "./conformance.js";
+export {
+  type ControlLinkHarness,
+  controlLinkSuite,
+  type ControlLinkSuiteOptions,
+  type ControlLinkSupports,
+} from "./control-link-suite.js";
 export type { ForwarderSuiteOptions, ForwarderUnderTest, ForwardPlan } from "./forwarder-stage.js";
 export { forwarderSuite } from "./forwarder-suite.js";
 export { type ProberSuiteOptions, proberSuite } from "./prober-suite.js";

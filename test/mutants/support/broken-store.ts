@@ -123,6 +123,8 @@ export function keyOf(write: Write): string {
       return write.value.buildId;
     case "base":
       return write.value.name;
+    case "nodeCredential":
+      return write.value.nodeId;
     case "registryAccount":
       return `${write.value.teamId}/${write.value.host}`;
     case "domain":
