@@ -74,6 +74,8 @@ export const drivers = {
   hono: ["src/adapters/http-api"],
   "http-proxy": ["src/adapters/http-proxy"],
   kysely: ["src/adapters/pglite", sql],
+  mysql2: ["src/adapters/mysql"],
+  pg: ["src/adapters/postgres"],
   pino: ["src/adapters/system"],
   undici: ["src/adapters/oci", "src/adapters/url-fetch"],
   yaml: ["src/adapters/cli", "src/adapters/http-api", "src/adapters/yaml"],

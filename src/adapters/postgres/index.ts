@@ -1,0 +1,1 @@
+export { createPostgresStateStore, type PostgresStateStoreOptions } from "./postgres-state-store.js";

@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import type { StateStore } from "@dinp/core";
+import { createPostgresStateStore } from "@dinp/core/postgres";
+import pg from "pg";
+import type { DatabaseServer } from "../../../scripts/lib/services/database-service.mjs";
+import { postgresServer } from "../../../scripts/lib/services/postgres-server.mjs";
+
+export interface StoreOptions {
+  readonly changeLogCommits?: number;
+  readonly connectionsMax?: number;
+  readonly connectMs?: number;
+  readonly waitMs?: number;
+  readonly statementMs?: number;
+  readonly lockMs?: number;
+  readonly idleTransactionMs?: number;
+  readonly pollMs?: number;
+}
+
+/** One kind of database server, as the tests of all kinds see it. */
+export interface SqlKind {
+  readonly server: DatabaseServer;
+  createStore(url: string, options?: StoreOptions): StateStore;
+  /** Runs statements, each by itself, as a user outside of any store. */
+  run(url: string, ...statements: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
+}
+
+export const postgresKind: SqlKind = {
+  server: postgresServer,
+  createStore: (url, options) => createPostgresStateStore({ url, ...options }),
+  async run(url, ...statements) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => undefined);
+    await client.connect();
+    try {
+      let rows: Readonly<Record<string, unknown>>[] = [];
+      for (const statement of statements) ({ rows } = await client.query(statement));
+      return rows;
+    } finally {
+      await client.end();
+    }
+  },
+};
+
+export const sqlKinds: readonly SqlKind[] = [postgresKind];
+
+/** A database of this name beside the one of a URL. */
+export function withDatabase(url: string, name: string): string {
+  return Object.assign(new URL(url), { pathname: name }).href;
+}
+
+export function withPort(url: string, port: number): string {
+  return Object.assign(new URL(url), { port: String(port) }).href;
+}
+
+/** A new, empty database on the server of this administrator's URL. */
+export async function makeDatabaseOf(kind: SqlKind, adminUrl: string): Promise<string> {
+  const name = `dinp_${randomBytes(6).toString("hex")}`;
+  await kind.run(adminUrl, `CREATE DATABASE ${name}`);
+  return withDatabase(adminUrl, name);
+}
+
+export async function dropDatabase(kind: SqlKind, url: string, adminUrl: string): Promise<void> {
+  const name = new URL(url).pathname.slice(1);
+  await kind.run(adminUrl, `DROP DATABASE ${name}${kind.server.name === "postgres" ? " WITH (FORCE)" : ""}`);
+}
