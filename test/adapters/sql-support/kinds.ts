@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { StateStore } from "@dinp/core";
+import { createMysqlStateStore } from "@dinp/core/mysql";
 import { createPostgresStateStore } from "@dinp/core/postgres";
+import { createConnection } from "mysql2/promise";
 import pg from "pg";
 import type { DatabaseServer } from "../../../scripts/lib/services/database-service.mjs";
+import { mariadbServer, mysqlServer } from "../../../scripts/lib/services/mysql-server.mjs";
 import { postgresServer } from "../../../scripts/lib/services/postgres-server.mjs";
 
 export interface StoreOptions {
@@ -41,7 +44,24 @@ export const postgresKind: SqlKind = {
   },
 };
 
-export const sqlKinds: readonly SqlKind[] = [postgresKind];
+function mysqlKind(server: DatabaseServer): SqlKind {
+  return {
+    server,
+    createStore: (url, options) => createMysqlStateStore({ url, ...options }),
+    async run(url, ...statements) {
+      const connection = await createConnection({ uri: url, typeCast: (field) => field.string() });
+      try {
+        let rows: unknown = [];
+        for (const statement of statements) [rows] = await connection.query(statement);
+        return Array.isArray(rows) ? (rows as Readonly<Record<string, unknown>>[]) : [];
+      } finally {
+        await connection.end();
+      }
+    },
+  };
+}
+
+export const sqlKinds: readonly SqlKind[] = [postgresKind, mysqlKind(mysqlServer), mysqlKind(mariadbServer)];
 
 /** A database of this name beside the one of a URL. */
 export function withDatabase(url: string, name: string): string {
