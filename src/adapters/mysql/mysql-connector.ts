@@ -44,7 +44,7 @@ export function createConnector(options: ConnectorOptions, flavor: Flavor): SqlC
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
       ],
-      write: ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ WRITE"],
+      write: ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"],
     },
     connect: (signal) => connectTo(options, signal),
   };

@@ -39,7 +39,8 @@ export function createConnector({ driver, place, bounds }: ConnectorOptions): Sq
     dialect,
     begin: {
       read: ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ...limits],
-      write: ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", ...limits],
+      // Not READ WRITE, which a standby refuses with words of its own.
+      write: ["BEGIN ISOLATION LEVEL READ COMMITTED", ...limits],
     },
     async connect(signal) {
       // Statements are sent without waiting for the answers to those before.

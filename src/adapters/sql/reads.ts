@@ -3,27 +3,25 @@ import {
   schemaOf,
   type Kind,
   type ListOptions,
+  type Revision,
   type Snapshot,
   type Stored,
 } from "@dinp/core";
 import type { SqlRow, SqlSession } from "./database.js";
-import { readPosition } from "./history.js";
 import { corrupt, integerOf, recordOf, textOf } from "./rows.js";
 import { rawSql, sql, type Statement } from "./statement.js";
 
 const SNAPSHOT_PAGE = 1_000;
 
-/** A snapshot, and which store it is of. */
-export interface PositionedSnapshot extends Snapshot {
-  readonly storeId: string;
-}
-
-/** Reads the kinds within the session's transaction, and refuses when there are fewer or more records than counted. */
+/**
+ * Reads the kinds within the session's transaction, at the revision that it has; refuses when there are fewer or more
+ * records than counted.
+ */
 export async function readSnapshot(
   session: SqlSession,
   asked: ReadonlySet<Kind>,
-): Promise<PositionedSnapshot> {
-  const { storeId, revision } = await readPosition(session);
+  revision: Revision,
+): Promise<Snapshot> {
   const counts = new Map<string, number>();
   for (const row of await session.run(sql`SELECT kind, records FROM dinp_record_counts`)) {
     counts.set(textOf(row, "kind"), integerOf(row, "records"));
@@ -46,7 +44,7 @@ export async function readSnapshot(
   if (ahead !== undefined) {
     throw corrupt(`The ${ahead.kind} "${ahead.key}" is of a revision after the store's own.`);
   }
-  return { storeId, revision, records };
+  return { revision, records };
 }
 
 function pageOf(kind: Kind, after: string): Statement {

@@ -102,13 +102,13 @@ export class SqlStateStore implements StateStore {
   ): Promise<Snapshot> {
     const asked = new Set(options.kinds ?? allKinds);
     for (const kind of asked) schemaOf(kind);
-    const { floor } = this.#history;
-    const { storeId, revision, records } = await this.#database(options.signal).read(
-      (session) => readSnapshot(session, asked),
-      options,
-    );
-    this.#history.observe({ storeId, revision }, floor);
-    return { revision, records };
+    const history = this.#history;
+    const { floor } = history;
+    return this.#database(options.signal).read(async (session) => {
+      const position = await readPosition(session);
+      history.observe(position, floor);
+      return readSnapshot(session, asked, position.revision);
+    }, options);
   }
 
   async get<K extends Kind>(
