@@ -122,6 +122,33 @@ for (const kind of sqlKinds) {
       await assertKept(store, callers);
     }
 
+    it("needs no more rights than the documentation asks for, and says so when the server takes no writes", async () => {
+      const adminUrl = server.url;
+      const database = await makeDatabaseOf(kind, adminUrl);
+      const store = kind.createStore(await kind.makeUser(adminUrl, database), BOUNDS);
+      try {
+        await store.open();
+        const { revision } = await store.commit([put("a")]);
+        await kind.setReadOnly(adminUrl, database, true);
+        for (const call of [
+          () => store.commit([put("b")]),
+          () => store.tryAcquireLease({ name: "leader", holder: "one", ttlMs: 60_000 }),
+        ]) {
+          await expect(call()).rejects.toMatchObject({
+            code: "DINP_UNAVAILABLE",
+            retryable: true,
+            hint: expect.stringMatching(/read-only replica/),
+          });
+        }
+        expect((await store.snapshot()).revision).toBe(revision);
+        await kind.setReadOnly(adminUrl, database, false);
+        expect((await store.commit([put("b")])).revision).toBe(revision + 1);
+      } finally {
+        await kind.setReadOnly(adminUrl, database, false);
+        await store.close();
+      }
+    }, 60_000);
+
     it("loses nothing that it acknowledged when the server is killed, and goes on when it is back", async () => {
       for (let round = 0; round < KILLS; round += 1) {
         await withStore((store) =>

@@ -17,15 +17,16 @@ import {
   type WatchEvent,
   type Write,
 } from "@dinp/core";
+import { assertNotAborted, closedError, repeatable, sessionOf } from "./calls.js";
 import { ChangeFeed } from "./change-feed.js";
 import { readChanges, type LogPage } from "./change-log.js";
 import { commitWrites } from "./commit.js";
-import { SqlRetryError, type SqlDatabase, type SqlRow, type SqlSession } from "./database.js";
+import { SqlRetryError, type SqlDatabase, type SqlSession } from "./database.js";
 import { History, readPosition } from "./history.js";
 import { acquireLease, assertLeaseRequest } from "./leases.js";
 import { migrate } from "./migrations.js";
 import { readPage, readRecord, readSnapshot, readUnique } from "./reads.js";
-import { sql, type Statement } from "./statement.js";
+import { sql } from "./statement.js";
 
 export interface SqlStateStoreOptions {
   /** Called by `open()`; its database is closed by `close()`, and when the schema cannot be brought up to date. */
@@ -303,29 +304,4 @@ async function closePhase(phase: Exclude<Phase, { readonly name: "closed" }>): P
     case "open":
       await phase.database.close();
   }
-}
-
-/** Statements that each run by themselves. */
-function sessionOf(database: SqlDatabase, signal: AbortSignal | undefined): SqlSession {
-  const run = (statement: Statement): Promise<readonly SqlRow[]> => database.run(statement, { signal });
-  return { run, runAll: (statements) => Promise.all(statements.map(run)) };
-}
-
-/** What may be called again whether or not it was done. */
-async function repeatable<T>(write: Promise<T>): Promise<T> {
-  try {
-    return await write;
-  } catch (error) {
-    if (!isDinpError(error, "DINP_COMMIT_UNKNOWN")) throw error;
-    throw new DinpError("DINP_UNAVAILABLE", error.message, { retryable: true, cause: error });
-  }
-}
-
-function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return;
-  throw new DinpError("DINP_ABORTED", "The call was aborted.", { cause: signal.reason });
-}
-
-function closedError(): DinpError {
-  return new DinpError("DINP_CLOSED", "The store is closed.", { hint: "Open a new store." });
 }

@@ -25,6 +25,10 @@ export interface SqlKind {
   createStore(url: string, options?: StoreOptions): StateStore;
   /** Runs statements, each by itself, as a user outside of any store. */
   run(url: string, ...statements: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** A user who may do in a database what the documentation asks for, and no more; gives the URL. */
+  makeUser(adminUrl: string, url: string): Promise<string>;
+  /** Makes the server, or in PostgreSQL the database, take writes or none. */
+  setReadOnly(adminUrl: string, url: string, isReadOnly: boolean): Promise<void>;
 }
 
 export const postgresKind: SqlKind = {
@@ -42,10 +46,28 @@ export const postgresKind: SqlKind = {
       await client.end();
     }
   },
+  async makeUser(adminUrl, url) {
+    const database = new URL(url).pathname.slice(1);
+    const user = `user_${database}`;
+    await postgresKind.run(
+      adminUrl,
+      `CREATE ROLE ${user} LOGIN PASSWORD 'secret'`,
+      `ALTER DATABASE ${database} OWNER TO ${user}`,
+    );
+    return Object.assign(new URL(url), { username: user, password: "secret" }).href;
+  },
+  async setReadOnly(adminUrl, url, isReadOnly) {
+    const database = new URL(url).pathname.slice(1);
+    await postgresKind.run(
+      adminUrl,
+      `ALTER DATABASE ${database} SET default_transaction_read_only = ${isReadOnly ? "on" : "off"}`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`,
+    );
+  },
 };
 
 function mysqlKind(server: DatabaseServer): SqlKind {
-  return {
+  const kind: SqlKind = {
     server,
     createStore: (url, options) => createMysqlStateStore({ url, ...options }),
     async run(url, ...statements) {
@@ -58,7 +80,21 @@ function mysqlKind(server: DatabaseServer): SqlKind {
         await connection.end();
       }
     },
+    async makeUser(adminUrl, url) {
+      const database = new URL(url).pathname.slice(1);
+      const user = `user_${database}`;
+      await kind.run(
+        adminUrl,
+        `CREATE USER ${user} IDENTIFIED BY 'secret'`,
+        `GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON ${database}.* TO ${user}`,
+      );
+      return Object.assign(new URL(url), { username: user, password: "secret" }).href;
+    },
+    async setReadOnly(adminUrl, _url, isReadOnly) {
+      await kind.run(adminUrl, `SET GLOBAL read_only = ${isReadOnly ? "ON" : "OFF"}`);
+    },
   };
+  return kind;
 }
 
 export const sqlKinds: readonly SqlKind[] = [postgresKind, mysqlKind(mysqlServer), mysqlKind(mariadbServer)];
