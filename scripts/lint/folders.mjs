@@ -75,6 +75,8 @@ export const drivers = {
   "http-proxy": ["src/adapters/http-proxy"],
   ioredis: ["src/adapters/redis"],
   kysely: ["src/adapters/pglite", sql],
+  mysql2: ["src/adapters/mysql"],
+  pg: ["src/adapters/postgres"],
   pino: ["src/adapters/system"],
   "prom-client": ["src/adapters/prometheus"],
   undici: ["src/adapters/oci", "src/adapters/url-fetch"],

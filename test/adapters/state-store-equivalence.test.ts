@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isDinpError, type StateStore, type WatchEvent, type Write } from "@dinp/core";
+import { describeWithServices } from "../support/services.js";
+import { sqlKinds } from "./sql-support/kinds.js";
+import { SqlBench } from "./sql-support/sql-bench.js";
 import { empty, PgliteBench } from "./state-store-support/pglite.js";
 import { memoryHarness } from "./state-store-support/memory.js";
 
@@ -100,6 +103,24 @@ async function behavior(store: StateStore, plan: readonly (readonly Step[])[]): 
   return { outcomes, revision: relative(snapshot.revision), records, events, lists };
 }
 
+/** Tries any commits on a store and on one in memory, which is what it has to be like. */
+async function expectSameAsMemory(store: StateStore, numRuns: number): Promise<void> {
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(commits, async (plan) => {
+      const memory = await memoryHarness();
+      await empty(store);
+      const expected = await behavior(memory.store, plan);
+      await memory.dispose();
+      for (const code of JSON.stringify(expected).match(/DINP_[A-Z_]+|TypeError/g) ?? []) seen.add(code);
+      expect(await behavior(store, plan)).toEqual(expected);
+    }),
+    { numRuns },
+  );
+  // Else the plans would not have tried what they are for.
+  expect([...seen].sort()).toEqual(["DINP_CONFLICT", "DINP_NOT_UNIQUE", "TypeError"]);
+}
+
 describe("memory and pglite state stores", () => {
   let bench: PgliteBench;
   let pglite: StateStore;
@@ -111,20 +132,19 @@ describe("memory and pglite state stores", () => {
 
   afterAll(() => bench.dispose());
 
-  it("do the same with any commits", async () => {
-    const seen = new Set<string>();
-    await fc.assert(
-      fc.asyncProperty(commits, async (plan) => {
-        const memory = await memoryHarness();
-        await empty(pglite);
-        const expected = await behavior(memory.store, plan);
-        await memory.dispose();
-        for (const code of JSON.stringify(expected).match(/DINP_[A-Z_]+|TypeError/g) ?? []) seen.add(code);
-        expect(await behavior(pglite, plan)).toEqual(expected);
-      }),
-      { numRuns: 60 },
-    );
-    // Else the plans would not have tried what they are for.
-    expect([...seen].sort()).toEqual(["DINP_CONFLICT", "DINP_NOT_UNIQUE", "TypeError"]);
-  }, 120_000);
+  it("do the same with any commits", () => expectSameAsMemory(pglite, 60), 120_000);
 });
+
+for (const kind of sqlKinds) {
+  const { name } = kind.server;
+  describeWithServices([name], `memory and ${name} state stores`, (places) => {
+    it("do the same with any commits", async () => {
+      const bench = new SqlBench(kind, Object.values<string>(places)[0] ?? "");
+      try {
+        await expectSameAsMemory((await bench.harness("any")).store, 30);
+      } finally {
+        await bench.dispose();
+      }
+    }, 120_000);
+  });
+}

@@ -13,6 +13,9 @@ import {
   stopProcess,
 } from "../../scripts/lib/services/owned-process.mjs";
 import { tryCommand } from "../../scripts/lib/services/command.mjs";
+import { databaseService, type DatabaseServer } from "../../scripts/lib/services/database-service.mjs";
+import { mariadbServer, mysqlServer } from "../../scripts/lib/services/mysql-server.mjs";
+import { postgresServer } from "../../scripts/lib/services/postgres-server.mjs";
 import { registryService } from "../../scripts/lib/services/registry.mjs";
 import { missingServices } from "../../scripts/lib/services/variables.mjs";
 import { describeWithServices } from "../support/services.js";
@@ -105,11 +108,22 @@ describe("a process that the services started", () => {
 
 describe("the services that tests need", () => {
   it("are missing when one of their variables is", () => {
-    expect(missingServices({})).toEqual(["docker", "redis", "registry", "registry-tls"]);
+    expect(missingServices({})).toEqual([
+      "docker",
+      "redis",
+      "registry",
+      "registry-tls",
+      "postgres",
+      "mysql",
+      "mariadb",
+    ]);
     expect(missingServices({ DINP_TEST_REGISTRY: "x", DINP_TEST_DOCKER_SOCKET: "x" })).toEqual([
       "docker",
       "redis",
       "registry-tls",
+      "postgres",
+      "mysql",
+      "mariadb",
     ]);
   });
 });
@@ -129,3 +143,24 @@ describeWithServices(["registry"], "a service", () => {
     await expect(fetch(`${url}/v2/`)).rejects.toThrow();
   });
 });
+
+const databases: readonly DatabaseServer[] = [postgresServer, mysqlServer, mariadbServer];
+
+for (const server of databases) {
+  describeWithServices([server.name], `a ${server.name} service`, () => {
+    it("answers where it says, and leaves nothing behind", async () => {
+      const service = databaseService(server);
+      const own = join(folder, server.name);
+      await service.start(own);
+      expect(await service.isUp(own)).toBe(true);
+      expect(service.environment(own)[server.variable]).toMatch(
+        /^[a-z]+:\/\/dinp:[0-9a-f]+@127\.0\.0\.1:\d+\//,
+      );
+      const process = readProcess(own, server.name);
+      await service.stop(own);
+      await service.stop(own);
+      expect(process !== null && isAlive(process)).toBe(false);
+      expect(existsSync(own)).toBe(false);
+    }, 120_000);
+  });
+}

@@ -3,10 +3,13 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { StepFailed } from "../step.mjs";
+import { databaseService } from "./database-service.mjs";
 import { dockerService } from "./docker.mjs";
 import { withLock } from "./lock.mjs";
+import { mariadbServer, mysqlServer } from "./mysql-server.mjs";
 import { ensurePackages } from "./packages.mjs";
 import { redisService } from "./redis.mjs";
+import { postgresServer } from "./postgres-server.mjs";
 import { registryService, registryTlsService } from "./registry.mjs";
 
 /**
@@ -26,7 +29,15 @@ import { registryService, registryTlsService } from "./registry.mjs";
  */
 
 /** @type {readonly Service[]} */
-const services = [registryService, registryTlsService, redisService, dockerService];
+const services = [
+  registryService,
+  registryTlsService,
+  redisService,
+  dockerService,
+  databaseService(postgresServer),
+  databaseService(mysqlServer),
+  databaseService(mariadbServer),
+];
 
 const home = join(fileURLToPath(new URL("../../..", import.meta.url)), ".cache/services");
 

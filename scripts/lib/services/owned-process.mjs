@@ -130,16 +130,17 @@ export function logTail(folder, name) {
 }
 
 /**
- * Ends the process that was started under this name, if it still runs: SIGTERM, and SIGKILL after `graceMs`.
+ * Ends the process that was started under this name, if it still runs: `polite`, and SIGKILL after `graceMs`.
  *
  * @param {string} folder
  * @param {string} name
  * @param {number} graceMs
+ * @param {NodeJS.Signals} [polite]
  */
-export async function stopProcess(folder, name, graceMs) {
+export async function stopProcess(folder, name, graceMs, polite = "SIGTERM") {
   const identity = readProcess(folder, name);
   if (identity === null) return;
-  signal(identity, "SIGTERM");
+  signal(identity, polite);
   // A process that was stopped by a signal takes no other until it goes on.
   signal(identity, "SIGCONT");
   if (!(await hasEnded([identity], graceMs))) await killAll([identity]);

@@ -9,9 +9,14 @@ export const serviceVariables = /** @type {const} */ ({
     "DINP_TEST_REGISTRY_TLS_USER",
     "DINP_TEST_REGISTRY_TLS_PASSWORD",
   ],
+  // Each the URL of an administrator.
+  postgres: ["DINP_TEST_POSTGRES"],
+  mysql: ["DINP_TEST_MYSQL"],
+  mariadb: ["DINP_TEST_MARIADB"],
 });
 
 /** @typedef {keyof typeof serviceVariables} ServiceName */
+/** @typedef {Extract<ServiceName, "postgres" | "mysql" | "mariadb">} DatabaseName */
 
 /**
  * The services that this environment does not say the place of.

@@ -2,9 +2,12 @@ import { DinpError, messageOf, type Clock } from "@dinp/core";
 import type { PGlite, Results } from "@electric-sql/pglite";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import {
+  errorOf,
   postgresDialect,
+  postgresFailureKind,
   postgresText,
-  SqlRetryError,
+  SqlFailure,
+  sqlStateOf,
   type SqlCallOptions,
   type SqlDatabase,
   type SqlRow,
@@ -30,7 +33,14 @@ export class PgliteDatabase implements SqlDatabase {
   readonly dialect = postgresDialect;
   readonly #options: PgliteDatabaseOptions;
   readonly #turns = new Turns();
-  readonly #session: SqlSession = { run: (statement) => this.#query(statement) };
+  readonly #session: SqlSession = {
+    run: (statement) => this.#query(statement),
+    runAll: async (statements) => {
+      const results: (readonly SqlRow[])[] = [];
+      for (const statement of statements) results.push(await this.#query(statement));
+      return results;
+    },
+  };
   #busyMs = 0;
   #isBroken = false;
   #closing: Promise<void> | null = null;
@@ -172,40 +182,12 @@ function brokenError(cause?: unknown): DinpError {
   });
 }
 
-/** Classes of SQLSTATE in which the database is in need, not the statement wrong (PostgreSQL, appendix A). */
-const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "55", "57", "58"]);
-const RETRY_STATES: ReadonlySet<string> = new Set(["23505", "40001", "40P01", "55P03"]);
 /** The statement or its portal is gone, or a message: an exception was swallowed between two of PGlite's messages. */
 const LOST_STATES: ReadonlySet<string> = new Set(["08P01", "26000", "34000"]);
-const CORRUPT_STATES: ReadonlySet<string> = new Set(["XX001", "XX002"]);
 
 function failure(error: unknown): Error {
   const state = sqlStateOf(error);
-  const message = `The database failed: ${messageOf(error)}`;
-  if (state === null) {
-    return new DinpError("DINP_UNAVAILABLE", message, { hint: "Restart the process.", cause: error });
-  }
-  if (RETRY_STATES.has(state)) return new SqlRetryError(message, { cause: error });
-  const details = { sqlState: state };
-  if (CORRUPT_STATES.has(state)) {
-    return new DinpError("DINP_CORRUPT", message, {
-      hint: "Restore the store from a backup.",
-      details,
-      cause: error,
-    });
-  }
-  if (UNAVAILABLE_CLASSES.has(state.slice(0, 2))) {
-    return new DinpError("DINP_UNAVAILABLE", message, {
-      hint: "See that the disk has space left.",
-      retryable: true,
-      details,
-      cause: error,
-    });
-  }
-  return new DinpError("DINP_INTERNAL", message, { details, cause: error });
-}
-
-function sqlStateOf(error: unknown): string | null {
-  if (typeof error !== "object" || error === null || !("code" in error)) return null;
-  return typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
+  if (state === null) return errorOf(new SqlFailure("lost", messageOf(error), null, "Restart the process."));
+  const hint = "See that the disk has space left.";
+  return errorOf(new SqlFailure(postgresFailureKind(state), messageOf(error), state, hint));
 }

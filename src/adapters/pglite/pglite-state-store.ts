@@ -32,8 +32,9 @@ const systemSleep: Pick<Clock, "sleep"> = {
  */
 export function createPgliteStateStore(options: PgliteStateStoreOptions): StateStore {
   return new SqlStateStore({
-    openDatabase: (signal) => openDatabase(options, signal),
+    openDatabase: ({ signal }) => openDatabase(options, signal),
     changeLogCommits: options.changeLogCommits ?? 10_000,
+    pollMs: null,
   });
 }
 

@@ -1,46 +1,84 @@
 import { kinds, recordChange, type RecordChange, type Revision, type WatchEvent } from "@dinp/core";
-import type { SqlSession } from "./database.js";
+import { isPut, type Change } from "./change.js";
+import type { SqlDialect, SqlSession } from "./database.js";
+import { positionColumns, positionOf, type Position } from "./history.js";
 import { corrupt, integerOf, parsed, textOf } from "./rows.js";
-import { sql } from "./statement.js";
+import { sql, type Statement } from "./statement.js";
 
 const PAGE = 100;
 
 type Commit = Extract<WatchEvent, { readonly type: "commit" }>;
 
-/** The next commits after a revision, or `reset` when the log does not reach back to it or the store is behind it. */
-export async function readChanges(
-  session: SqlSession,
-  after: Revision,
-): Promise<readonly Commit[] | "reset"> {
-  const [counter] = await session.run(sql`SELECT revision, log_trimmed FROM dinp_counter WHERE id = 1`);
-  if (counter === undefined) throw corrupt("The store's counter row is missing.");
-  const revision = integerOf(counter, "revision");
-  if (after > revision || after < integerOf(counter, "log_trimmed")) return "reset";
-  if (after === revision) return [];
+/** What the log has after a revision. */
+export interface LogPage {
+  readonly position: Position;
+  /** The next commits, or `reset` when the log does not reach back to the revision or the store is behind it. */
+  readonly commits: readonly Commit[] | "reset";
+}
+
+export async function readChanges(session: SqlSession, after: Revision): Promise<LogPage> {
+  const counter = await session.run(
+    sql`SELECT log_trimmed, ${positionColumns} FROM dinp_counter WHERE id = 1`,
+  );
+  const position = positionOf(counter);
+  const { revision } = position;
+  const [row = {}] = counter;
+  if (after > revision || after < integerOf(row, "log_trimmed")) return { position, commits: "reset" };
+  if (after === revision) return { position, commits: [] };
   const rows = await session.run(
     sql`SELECT revision, changes FROM dinp_change_log WHERE revision > ${after} ORDER BY revision LIMIT ${PAGE}`,
   );
-  const commits = rows.map((row): Commit => ({
+  const commits = rows.map((item): Commit => ({
     type: "commit",
-    revision: integerOf(row, "revision"),
-    changes: changesOf(textOf(row, "changes")),
+    revision: integerOf(item, "revision"),
+    changes: changesOf(textOf(item, "changes")),
   }));
   // A hole can only be a damaged log; a new snapshot tells its reader all that the log cannot.
   const isWhole =
     commits.length > 0 && commits.every((commit, index) => commit.revision === after + 1 + index);
-  return isWhole ? commits : "reset";
+  return { position, commits: isWhole ? commits : "reset" };
 }
 
-/** The changes of one commit, as the log has them. */
+/** The changes of one commit, as the log has them. Those of kinds that only a newer program knows are left out. */
 export function changesOf(text: string): readonly RecordChange[] {
   const items = parsed(text, "the change log");
   if (!Array.isArray(items)) throw corrupt("The change log is damaged.");
-  return items.map((item: unknown) => {
+  return items.flatMap((item: unknown) => {
     if (typeof item !== "object" || item === null || !("kind" in item && "key" in item && "value" in item)) {
       throw corrupt("The change log is damaged.");
     }
+    if (typeof item.kind !== "string" || typeof item.key !== "string")
+      throw corrupt("The change log is damaged.");
     const kind = kinds.find((candidate) => candidate === item.kind);
-    if (kind === undefined || typeof item.key !== "string") throw corrupt("The change log is damaged.");
-    return recordChange(kind, item.key, item.value);
+    return kind === undefined ? [] : [recordChange(kind, item.key, item.value)];
   });
+}
+
+/** The changes of one commit, as the log is to have them. */
+export function logText(changes: readonly Change[]): string {
+  const items = changes.map((change) => {
+    const value = isPut(change) ? change.text : "null";
+    return `{"kind":${JSON.stringify(change.kind)},"key":${JSON.stringify(change.key)},"value":${value}}`;
+  });
+  return `[${items.join(",")}]`;
+}
+
+/** The statements that put a commit at the end of the log, and keep the log short. */
+export function logUpdates(
+  dialect: SqlDialect,
+  revision: Revision,
+  text: string,
+  changeLogCommits: number,
+): readonly Statement[] {
+  const insertion = sql`INSERT INTO dinp_change_log (revision, committed_at, changes)
+                        VALUES (${revision}, ${dialect.now}, ${text})`;
+  // In batches: one commit in many pays for the deletion.
+  const batch = Math.min(500, Math.ceil(changeLogCommits / 10));
+  const trimmed = revision - changeLogCommits;
+  if (trimmed <= 0 || revision % batch !== 0) return [insertion];
+  return [
+    insertion,
+    sql`DELETE FROM dinp_change_log WHERE revision <= ${trimmed}`,
+    sql`UPDATE dinp_counter SET log_trimmed = ${trimmed} WHERE id = 1`,
+  ];
 }

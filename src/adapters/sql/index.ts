@@ -1,3 +1,4 @@
+export type { SqlConnection, SqlConnector } from "./connection.js";
 export {
   SqlRetryError,
   type SqlCallOptions,
@@ -6,6 +7,11 @@ export {
   type SqlRow,
   type SqlSession,
 } from "./database.js";
+export { SqlFailure, errorOf, type SqlFailureKind } from "./failure.js";
+export { positionColumns } from "./history.js";
+export { poolBounds, type PoolBounds, type PoolOptions } from "./pool-bounds.js";
+export { PooledDatabase } from "./pooled-database.js";
 export { postgresDialect, postgresText } from "./postgres-dialect.js";
-export { SqlStateStore, type SqlStateStoreOptions } from "./sql-state-store.js";
+export { postgresFailureKind, sqlStateOf } from "./postgres-failure.js";
+export { SqlStateStore, type OpeningContext, type SqlStateStoreOptions } from "./sql-state-store.js";
 export { rawSql, sql, type SqlValue, type Statement } from "./statement.js";

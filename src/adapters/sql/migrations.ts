@@ -1,127 +1,118 @@
-import { DinpError, kinds, kindSchemas, schemaOf, type Kind } from "@dinp/core";
-import type { SqlDatabase, SqlDialect, SqlSession } from "./database.js";
-import { integerOf, recordOf, textOf } from "./rows.js";
-import { rawSql, rowsSql, sql, type SqlValue } from "./statement.js";
+import { DinpError } from "@dinp/core";
+import { randomUUID } from "node:crypto";
+import { SqlRetryError, type SqlDatabase, type SqlDialect, type SqlSession } from "./database.js";
+import { reindexWhenChanged } from "./reindex.js";
+import { integerOf } from "./rows.js";
+import { rawSql, sql } from "./statement.js";
 
 /**
- * Each brings the schema up by one version. Its statements may be repeated, because a database without transactional
- * DDL keeps some of them when the migration is interrupted. Never change one that was released: add another.
+ * Each brings the schema up by one version. Its statements may be repeated, and may run in two processes at the same
+ * time: a database without transactional DDL keeps some of them when the migration is interrupted, and holds no lock over
+ * them. A program of the version before must still be able to work on what they leave: add now what is used, take away
+ * in the version after what is not. Never change one that was released: add another.
  */
 const migrations: readonly ((dialect: SqlDialect) => readonly string[])[] = [
-  ({ types: { key, json, time } }) => [
+  ({ types: { name, key, json, time }, tableOptions }) => [
     `CREATE TABLE IF NOT EXISTS dinp_records (
-       kind ${key} NOT NULL, record_key ${key} NOT NULL, revision bigint NOT NULL, value ${json} NOT NULL,
-       PRIMARY KEY (kind, record_key))`,
+       kind ${name} NOT NULL, record_key ${key} NOT NULL, revision bigint NOT NULL, value ${json} NOT NULL,
+       PRIMARY KEY (kind, record_key))${tableOptions}`,
     `CREATE TABLE IF NOT EXISTS dinp_unique_values (
-       kind ${key} NOT NULL, name ${key} NOT NULL, value ${key} NOT NULL, record_key ${key} NOT NULL,
-       PRIMARY KEY (kind, name, value), UNIQUE (kind, record_key, name))`,
+       kind ${name} NOT NULL, name ${name} NOT NULL, value ${key} NOT NULL, record_key ${key} NOT NULL,
+       PRIMARY KEY (kind, name, value), UNIQUE (kind, record_key, name))${tableOptions}`,
     `CREATE TABLE IF NOT EXISTS dinp_index_values (
-       kind ${key} NOT NULL, name ${key} NOT NULL, value ${key} NOT NULL, record_key ${key} NOT NULL,
-       PRIMARY KEY (kind, name, value, record_key), UNIQUE (kind, record_key, name))`,
+       kind ${name} NOT NULL, name ${name} NOT NULL, value ${key} NOT NULL, record_key ${key} NOT NULL,
+       PRIMARY KEY (kind, name, value, record_key), UNIQUE (kind, record_key, name))${tableOptions}`,
     `CREATE TABLE IF NOT EXISTS dinp_change_log (
-       revision bigint NOT NULL PRIMARY KEY, committed_at ${time} NOT NULL, changes ${json} NOT NULL)`,
+       revision bigint NOT NULL PRIMARY KEY, committed_at ${time} NOT NULL, changes ${json} NOT NULL)${tableOptions}`,
     `CREATE TABLE IF NOT EXISTS dinp_counter (
-       id smallint NOT NULL PRIMARY KEY, revision bigint NOT NULL, log_trimmed bigint NOT NULL)`,
-    `CREATE TABLE IF NOT EXISTS dinp_record_counts (kind ${key} NOT NULL PRIMARY KEY, records bigint NOT NULL)`,
+       id smallint NOT NULL PRIMARY KEY, revision bigint NOT NULL, log_trimmed bigint NOT NULL)${tableOptions}`,
+    `CREATE TABLE IF NOT EXISTS dinp_record_counts (
+       kind ${name} NOT NULL PRIMARY KEY, records bigint NOT NULL)${tableOptions}`,
     `CREATE TABLE IF NOT EXISTS dinp_leases (
-       name ${key} NOT NULL PRIMARY KEY, holder ${key}, epoch bigint NOT NULL, expires_at ${time} NOT NULL)`,
+       name ${key} NOT NULL PRIMARY KEY, holder ${key}, epoch bigint NOT NULL, expires_at ${time} NOT NULL)${tableOptions}`,
     `INSERT INTO dinp_counter (id, revision, log_trimmed)
-       SELECT 1, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM dinp_counter WHERE id = 1)`,
+       SELECT 1, 0, 0 FROM (SELECT 1 AS one) AS once WHERE NOT EXISTS (SELECT 1 FROM dinp_counter WHERE id = 1)`,
   ],
 ];
 
-const REINDEX_PAGE = 500;
+/** How often two processes may get in each other's way before one gives up. */
+const ATTEMPTS_MAX = 10;
 
-/** Brings the schema and the index tables up to date; safe to repeat and to interrupt at any moment. */
+/**
+ * Brings the schema and the index tables up to date. Safe to repeat, to interrupt at any moment, and to run in several
+ * processes at the same time. Where nothing is to be done it only reads, so that a user without the right to make tables
+ * can open a store that another has made.
+ */
 export async function migrate(database: SqlDatabase, signal: AbortSignal | undefined): Promise<void> {
-  const { key, time } = database.dialect.types;
-  await database.run(
-    rawSql(`CREATE TABLE IF NOT EXISTS dinp_schema (
-      name ${key} NOT NULL PRIMARY KEY, version bigint NOT NULL, detail ${key} NOT NULL, applied_at ${time} NOT NULL)`),
+  const { dialect } = database;
+  const { key, time } = dialect.types;
+  const found = await database.run(
+    sql`SELECT table_name AS name FROM information_schema.tables
+        WHERE table_schema = ${dialect.schemaName} AND table_name = 'dinp_schema'`,
     { signal },
   );
-  await database.write((session) => applyMigrations(session, database.dialect), { signal });
-  await database.write((session) => reindexWhenChanged(session, database.dialect), { signal });
+  if (found.length === 0) {
+    await retried(() =>
+      database.run(
+        rawSql(`CREATE TABLE IF NOT EXISTS dinp_schema (
+          name ${key} NOT NULL PRIMARY KEY, version bigint NOT NULL, detail ${key} NOT NULL,
+          applied_at ${time} NOT NULL)${dialect.tableOptions}`),
+        { signal },
+      ),
+    );
+  }
+  await retried(() => database.write((session) => applyMigrations(session, dialect), { signal }));
+  await retried(() => database.write((session) => reindexWhenChanged(session, dialect), { signal }));
+}
+
+/** What was lost against another process that does the same. */
+async function retried<T>(body: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      if (!(error instanceof SqlRetryError)) throw error;
+      if (attempt < ATTEMPTS_MAX) continue;
+      throw new DinpError("DINP_UNAVAILABLE", "The schema cannot be brought up to date: others hold it.", {
+        retryable: true,
+        hint: "See which transactions of the database hold locks on its tables.",
+        cause: error.cause,
+      });
+    }
+  }
 }
 
 async function applyMigrations(session: SqlSession, dialect: SqlDialect): Promise<void> {
-  const [row] = await session.run(sql`SELECT version FROM dinp_schema WHERE name = 'tables' FOR UPDATE`);
-  if (row === undefined) {
-    await session.run(
-      sql`INSERT INTO dinp_schema (name, version, detail, applied_at) VALUES ('tables', 0, '', ${dialect.now})`,
-    );
-  }
-  const version = row === undefined ? 0 : integerOf(row, "version");
-  if (version > migrations.length) {
+  const version = await lockVersion(session, dialect);
+  if (version > migrations.length + 1) {
     throw new DinpError(
       "DINP_INVALID",
       `The store's schema is version ${String(version)}; this program knows ${String(migrations.length)}.`,
-      { hint: "Run the newer version of the program that wrote it." },
+      { hint: "Run the newer version of the program that wrote it, or the one before that." },
     );
   }
   for (const [index, statementsOf] of migrations.entries()) {
     if (index < version) continue;
     for (const text of statementsOf(dialect)) await session.run(rawSql(text));
     await session.run(
-      sql`UPDATE dinp_schema SET version = ${index + 1}, applied_at = ${dialect.now} WHERE name = 'tables'`,
+      sql`UPDATE dinp_schema SET version = ${index + 1}, applied_at = ${dialect.now}
+          WHERE name = 'tables' AND version < ${index + 1}`,
     );
   }
 }
 
-/** Makes a new kind known, and builds unique and index values anew when this program indexes kinds in another way than the one before it. */
-async function reindexWhenChanged(session: SqlSession, dialect: SqlDialect): Promise<void> {
-  const wanted = new Map(kinds.map((kind) => [kind, indexDescription(kind)] as const));
+/** The version of the tables; on the way, a store that has no identity yet gets one. */
+async function lockVersion(session: SqlSession, dialect: SqlDialect): Promise<number> {
   const rows = await session.run(
-    sql`SELECT name, detail FROM dinp_schema WHERE name LIKE 'kind %' FOR UPDATE`,
+    sql`SELECT name, version FROM dinp_schema WHERE name IN ('store', 'tables') ORDER BY name FOR UPDATE`,
   );
-  const present = new Map(rows.map((row) => [textOf(row, "name"), textOf(row, "detail")]));
-  for (const [kind, description] of wanted) {
-    const name = `kind ${kind}`;
-    if (present.get(name) === description) continue;
-    await session.run(
-      sql`INSERT INTO dinp_record_counts (kind, records)
-          SELECT ${kind}, 0 WHERE NOT EXISTS (SELECT 1 FROM dinp_record_counts WHERE kind = ${kind})`,
+  const add = (name: string, version: number, detail: string): Promise<unknown> =>
+    session.run(
+      sql`INSERT INTO dinp_schema (name, version, detail, applied_at)
+          VALUES (${name}, ${version}, ${detail}, ${dialect.now})`,
     );
-    await reindexKind(session, kind);
-    await session.run(sql`DELETE FROM dinp_schema WHERE name = ${name}`);
-    await session.run(
-      sql`INSERT INTO dinp_schema (name, version, detail, applied_at) VALUES (${name}, 1, ${description}, ${dialect.now})`,
-    );
-  }
-}
-
-function indexDescription(kind: Kind): string {
-  const { unique, indexes } = kindSchemas[kind];
-  return `unique: ${Object.keys(unique).sort().join(" ")}; indexes: ${Object.keys(indexes).sort().join(" ")}`;
-}
-
-async function reindexKind(session: SqlSession, kind: Kind): Promise<void> {
-  const schema = schemaOf(kind);
-  await session.run(sql`DELETE FROM dinp_unique_values WHERE kind = ${kind}`);
-  await session.run(sql`DELETE FROM dinp_index_values WHERE kind = ${kind}`);
-  for (let after = ""; ;) {
-    const rows = await session.run(
-      sql`SELECT record_key, revision, value FROM dinp_records
-          WHERE kind = ${kind} AND record_key > ${after} ORDER BY record_key LIMIT ${REINDEX_PAGE}`,
-    );
-    const records = rows.map((row) => recordOf(kind, row));
-    const valuesOf = (readers: typeof schema.unique): SqlValue[][] =>
-      records.flatMap(({ key, value }) =>
-        Object.entries(readers)
-          .map(([name, read]) => [kind, name, read(value), key])
-          .filter((row) => row[2] !== null),
-      );
-    await insertRows(session, "dinp_unique_values", valuesOf(schema.unique));
-    await insertRows(session, "dinp_index_values", valuesOf(schema.indexes));
-    const last = records.at(-1);
-    if (last === undefined || records.length < REINDEX_PAGE) return;
-    after = last.key;
-  }
-}
-
-async function insertRows(session: SqlSession, table: string, rows: readonly SqlValue[][]): Promise<void> {
-  if (rows.length === 0) return;
-  await session.run(
-    sql`INSERT INTO ${rawSql(table)} (kind, name, value, record_key) VALUES ${rowsSql(rows)}`,
-  );
+  if (!rows.some((row) => row["name"] === "store")) await add("store", 1, randomUUID());
+  const tables = rows.find((row) => row["name"] === "tables");
+  if (tables === undefined) await add("tables", 0, "");
+  return tables === undefined ? 0 : integerOf(tables, "version");
 }

@@ -3,28 +3,35 @@ import {
   schemaOf,
   type Kind,
   type ListOptions,
+  type Revision,
   type Snapshot,
   type Stored,
 } from "@dinp/core";
-import { currentRevision } from "./commit.js";
-import type { SqlSession } from "./database.js";
-import { corrupt, integerOf, kindOf, recordOf } from "./rows.js";
-import { rawSql, sql } from "./statement.js";
+import type { SqlRow, SqlSession } from "./database.js";
+import { corrupt, integerOf, recordOf, textOf } from "./rows.js";
+import { rawSql, sql, type Statement } from "./statement.js";
 
 const SNAPSHOT_PAGE = 1_000;
 
-/** Reads the kinds within the session's transaction, and refuses when there are fewer or more records than counted. */
-export async function readSnapshot(session: SqlSession, asked: ReadonlySet<Kind>): Promise<Snapshot> {
-  const revision = await currentRevision(session);
-  const counts = new Map<Kind, number>();
+/**
+ * Reads the kinds within the session's transaction, at the revision that it has; refuses when there are fewer or more
+ * records than counted.
+ */
+export async function readSnapshot(
+  session: SqlSession,
+  asked: ReadonlySet<Kind>,
+  revision: Revision,
+): Promise<Snapshot> {
+  const counts = new Map<string, number>();
   for (const row of await session.run(sql`SELECT kind, records FROM dinp_record_counts`)) {
-    counts.set(kindOf(row), integerOf(row, "records"));
+    counts.set(textOf(row, "kind"), integerOf(row, "records"));
   }
+  const kinds = allKinds.filter((kind) => asked.has(kind));
+  const firstPages = await session.runAll(kinds.map((kind) => pageOf(kind, "")));
   const records: Stored[] = [];
-  for (const kind of allKinds) {
-    if (!asked.has(kind)) continue;
+  for (const [index, kind] of kinds.entries()) {
     const before = records.length;
-    await readKind(session, kind, records);
+    await readKind(session, kind, firstPages[index] ?? [], records);
     const read = records.length - before;
     const counted = counts.get(kind) ?? 0;
     if (read !== counted) {
@@ -40,16 +47,22 @@ export async function readSnapshot(session: SqlSession, asked: ReadonlySet<Kind>
   return { revision, records };
 }
 
-async function readKind(session: SqlSession, kind: Kind, records: Stored[]): Promise<void> {
-  for (let after = ""; ;) {
-    const rows = await session.run(
-      sql`SELECT record_key, revision, value FROM dinp_records
-          WHERE kind = ${kind} AND record_key > ${after} ORDER BY record_key LIMIT ${SNAPSHOT_PAGE}`,
-    );
+function pageOf(kind: Kind, after: string): Statement {
+  return sql`SELECT record_key, revision, value FROM dinp_records
+             WHERE kind = ${kind} AND record_key > ${after} ORDER BY record_key LIMIT ${SNAPSHOT_PAGE}`;
+}
+
+async function readKind(
+  session: SqlSession,
+  kind: Kind,
+  firstPage: readonly SqlRow[],
+  records: Stored[],
+): Promise<void> {
+  for (let rows = firstPage; ;) {
     for (const row of rows) records.push(recordOf(kind, row));
     const last = records.at(-1);
     if (last === undefined || rows.length < SNAPSHOT_PAGE) return;
-    after = last.key;
+    rows = await session.run(pageOf(kind, last.key));
   }
 }
 

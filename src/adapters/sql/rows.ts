@@ -50,9 +50,24 @@ export function corrupt(message: string, cause?: unknown): DinpError {
   return new DinpError("DINP_CORRUPT", message, { hint: "Restore the store from a backup.", cause });
 }
 
-/** `items` in pieces of at most `size`. */
-export function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+/** `items` in pieces of at most `length`, and of a size of at most `max` together where one item alone is not above it. */
+export function chunks<T>(
+  items: readonly T[],
+  length: number,
+  bound?: { readonly sizeOf: (item: T) => number; readonly max: number },
+): readonly (readonly T[])[] {
   const pieces: T[][] = [];
-  for (let start = 0; start < items.length; start += size) pieces.push(items.slice(start, start + size));
+  let size = 0;
+  for (const item of items) {
+    const itemSize = bound?.sizeOf(item) ?? 0;
+    const piece = pieces.at(-1);
+    if (piece === undefined || piece.length >= length || size + itemSize > (bound?.max ?? 0)) {
+      pieces.push([item]);
+      size = itemSize;
+    } else {
+      piece.push(item);
+      size += itemSize;
+    }
+  }
   return pieces;
 }

@@ -17,21 +17,36 @@ import {
   type WatchEvent,
   type Write,
 } from "@dinp/core";
-import { readChanges } from "./change-log.js";
+import { assertNotAborted, closedError, repeatable, sessionOf } from "./calls.js";
+import { ChangeFeed } from "./change-feed.js";
+import { readChanges, type LogPage } from "./change-log.js";
 import { commitWrites } from "./commit.js";
 import { SqlRetryError, type SqlDatabase, type SqlSession } from "./database.js";
+import { History, readPosition } from "./history.js";
 import { acquireLease, assertLeaseRequest } from "./leases.js";
 import { migrate } from "./migrations.js";
 import { readPage, readRecord, readSnapshot, readUnique } from "./reads.js";
 import { sql } from "./statement.js";
-import { RecentCommits } from "./recent-commits.js";
-import { WakeUp } from "./wake-up.js";
 
 export interface SqlStateStoreOptions {
   /** Called by `open()`; its database is closed by `close()`, and when the schema cannot be brought up to date. */
-  readonly openDatabase: (signal: AbortSignal | undefined) => Promise<SqlDatabase>;
+  readonly openDatabase: (context: OpeningContext) => Promise<SqlDatabase>;
   /** Commits that a watch can go back; a little more may be kept. */
   readonly changeLogCommits: number;
+  /** How often watches ask for what other processes have committed; null when this process alone writes. */
+  readonly pollMs: number | null;
+}
+
+/** What a database is opened with. */
+export interface OpeningContext {
+  readonly signal: AbortSignal | undefined;
+  /** To be called when another process may have committed something. */
+  readonly onHint: () => void;
+  /**
+   * To be called with each new connection before anything else uses it: rejects when what it leads to is older than what
+   * this process has seen of the store, or another store.
+   */
+  readonly verify: (session: SqlSession) => Promise<void>;
 }
 
 type Phase =
@@ -43,23 +58,26 @@ type Phase =
 const PAGE = 500;
 const ATTEMPTS_MAX = 5;
 
-/**
- * A `StateStore` over a SQL database that this process alone writes: watches are woken by this process's own commits.
- * Each record that is read is parsed anew and deeply frozen.
- */
+/** A `StateStore` over a SQL database. Each record that is read is parsed anew and deeply frozen. */
 export class SqlStateStore implements StateStore {
   readonly #options: SqlStateStoreOptions;
-  readonly #wakeUp = new WakeUp();
-  readonly #recent: RecentCommits;
+  readonly #feed: ChangeFeed;
+  readonly #history = new History();
   #phase: Phase = { name: "new" };
 
   constructor(options: SqlStateStoreOptions) {
-    const { changeLogCommits } = options;
+    const { changeLogCommits, pollMs } = options;
     if (!Number.isSafeInteger(changeLogCommits) || changeLogCommits < 1) {
       throw new TypeError(`changeLogCommits must be at least 1; got ${String(changeLogCommits)}.`);
     }
     this.#options = options;
-    this.#recent = new RecentCommits(changeLogCommits);
+    this.#feed = new ChangeFeed({
+      changeLogCommits,
+      pollMs,
+      isOpen: () => this.#phase.name === "open",
+      readRevision: () => this.#readRevision(),
+      readChanges: (after, signal) => this.#readChanges(after, signal),
+    });
   }
 
   async open(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -85,7 +103,13 @@ export class SqlStateStore implements StateStore {
   ): Promise<Snapshot> {
     const asked = new Set(options.kinds ?? allKinds);
     for (const kind of asked) schemaOf(kind);
-    return this.#database(options.signal).read((session) => readSnapshot(session, asked), options);
+    const history = this.#history;
+    const { floor } = history;
+    return this.#database(options.signal).read(async (session) => {
+      const position = await readPosition(session);
+      history.observe(position, floor);
+      return readSnapshot(session, asked, position.revision);
+    }, options);
   }
 
   async get<K extends Kind>(
@@ -135,20 +159,18 @@ export class SqlStateStore implements StateStore {
   ): Promise<{ readonly revision: Revision }> {
     const prepared = prepareWrites(writes);
     const { changeLogCommits } = this.#options;
+    const history = this.#history;
     try {
       const { revision, changes } = await this.#write(options.signal, (session, { dialect }) =>
-        commitWrites({ session, dialect, changeLogCommits }, prepared, options.fencing),
+        commitWrites({ session, dialect, history, changeLogCommits }, prepared, options.fencing),
       );
       if (changes !== null) {
-        this.#recent.add(revision, changes);
-        this.#wakeUp.notify();
+        history.advance(revision);
+        this.#feed.add(revision, changes);
       }
       return { revision };
     } catch (error) {
-      if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) {
-        this.#recent.forget();
-        this.#wakeUp.notify();
-      }
+      if (isDinpError(error, "DINP_COMMIT_UNKNOWN")) this.#feed.wake();
       throw error;
     }
   }
@@ -163,23 +185,9 @@ export class SqlStateStore implements StateStore {
       throw new TypeError(`after must be a revision; got ${String(options.after)}.`);
     }
     const asked = new Set(options.kinds ?? allKinds);
-    if (!signal.aborted) this.#database(undefined);
-    let after = options.after;
-    while (!signal.aborted) {
-      const version = this.#wakeUp.version;
-      const page = this.#recent.after(after) ?? (await this.#nextChanges(after, signal));
-      if (page === null) return;
-      if (page === "reset") {
-        yield { type: "reset" };
-        return;
-      }
-      for (const commit of page) {
-        if (this.#isEnded(signal)) return;
-        after = commit.revision;
-        yield { ...commit, changes: commit.changes.filter((change) => asked.has(change.kind)) };
-      }
-      if (page.length === 0) await this.#wakeUp.changedSince(version, signal);
-    }
+    if (signal.aborted) return;
+    this.#database(undefined);
+    yield* this.#feed.watch(options.after, asked, signal);
   }
 
   async tryAcquireLease(request: {
@@ -189,13 +197,17 @@ export class SqlStateStore implements StateStore {
     readonly signal?: AbortSignal;
   }): Promise<Lease | null> {
     assertLeaseRequest(request);
-    return this.#write(request.signal, (session, { dialect }) => acquireLease(session, dialect, request));
+    return repeatable(
+      this.#write(request.signal, (session, { dialect }) => acquireLease(session, dialect, request)),
+    );
   }
 
   async releaseLease(lease: Lease): Promise<void> {
     const { name, epoch } = lease;
-    await this.#write(undefined, (session) =>
-      session.run(sql`UPDATE dinp_leases SET holder = NULL WHERE name = ${name} AND epoch = ${epoch}`),
+    await repeatable(
+      this.#write(undefined, (session) =>
+        session.run(sql`UPDATE dinp_leases SET holder = NULL WHERE name = ${name} AND epoch = ${epoch}`),
+      ),
     );
   }
 
@@ -203,15 +215,24 @@ export class SqlStateStore implements StateStore {
     if (this.#phase.name === "closed") return this.#phase.done;
     const done = closePhase(this.#phase);
     this.#phase = { name: "closed", done };
-    this.#recent.forget();
-    this.#wakeUp.notify();
+    this.#feed.wake();
     return done;
   }
 
   async #openMigrated(signal: AbortSignal | undefined): Promise<SqlDatabase> {
-    const database = await this.#options.openDatabase(signal);
+    const database = await this.#options.openDatabase({
+      signal,
+      onHint: () => {
+        this.#feed.wake();
+      },
+      verify: async (session) => {
+        // What is being migrated may have no position yet.
+        if (this.#phase.name === "open") await this.#verify(session);
+      },
+    });
     try {
       await migrate(database, signal);
+      await this.#verify(sessionOf(database, signal));
       return database;
     } catch (error) {
       await database.close();
@@ -219,23 +240,21 @@ export class SqlStateStore implements StateStore {
     }
   }
 
-  /** Null when the watch ended meanwhile. */
-  async #nextChanges(
-    after: Revision,
-    signal: AbortSignal,
-  ): Promise<Awaited<ReturnType<typeof readChanges>> | null> {
-    if (this.#phase.name !== "open") return null;
-    try {
-      const page = await this.#phase.database.read((session) => readChanges(session, after), { signal });
-      return this.#isEnded(signal) ? null : page;
-    } catch (error) {
-      if (this.#isEnded(signal)) return null;
-      throw error;
-    }
+  async #verify(session: SqlSession): Promise<void> {
+    const { floor } = this.#history;
+    this.#history.observe(await readPosition(session), floor);
   }
 
-  #isEnded(signal: AbortSignal): boolean {
-    return signal.aborted || this.#phase.name !== "open";
+  async #readRevision(): Promise<Revision> {
+    return (await readPosition(sessionOf(this.#database(undefined), undefined))).revision;
+  }
+
+  async #readChanges(after: Revision, signal: AbortSignal): Promise<LogPage["commits"]> {
+    const { floor } = this.#history;
+    const database = this.#database(signal);
+    const { position, commits } = await database.read((session) => readChanges(session, after), { signal });
+    this.#history.observe(position, floor);
+    return commits;
   }
 
   /** Repeats the transaction when it lost against another one. */
@@ -285,18 +304,4 @@ async function closePhase(phase: Exclude<Phase, { readonly name: "closed" }>): P
     case "open":
       await phase.database.close();
   }
-}
-
-/** Statements that each run by themselves. */
-function sessionOf(database: SqlDatabase, signal: AbortSignal | undefined): SqlSession {
-  return { run: (statement) => database.run(statement, { signal }) };
-}
-
-function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return;
-  throw new DinpError("DINP_ABORTED", "The call was aborted.", { cause: signal.reason });
-}
-
-function closedError(): DinpError {
-  return new DinpError("DINP_CLOSED", "The store is closed.", { hint: "Open a new store." });
 }

@@ -1,0 +1,95 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isAlive, killStrays, readProcess, startProcess, stopProcess } from "./owned-process.mjs";
+import { freePort } from "./ports.mjs";
+
+/**
+ * Where a database server is, and its administrator.
+ *
+ * @typedef {{ port: number, user: string, password: string }} DatabaseSettings
+ */
+
+/**
+ * A kind of database server, of which any number can run, each in a folder of its own.
+ *
+ * @typedef {{
+ *   name: import("./variables.mjs").DatabaseName,
+ *   packages: readonly string[],
+ *   variable: string,
+ *   stopSignal: NodeJS.Signals,
+ *   prepare: (folder: string, settings: DatabaseSettings) => Promise<void>,
+ *   command: (folder: string, settings: DatabaseSettings) => [string, ...string[]],
+ *   url: (settings: DatabaseSettings) => string,
+ *   answers: (settings: DatabaseSettings, signal: AbortSignal) => Promise<boolean>,
+ *   remove: (folder: string) => Promise<void>,
+ * }} DatabaseServer `variable`: tells tests its URL. `stopSignal`: ends it in order, whoever is connected. `prepare`
+ *   makes its data in the folder, `remove` takes away what it has outside of it.
+ */
+
+const STOP_MS = 20_000;
+
+/** @param {string} folder */
+function settingsPath(folder) {
+  return join(folder, "settings.json");
+}
+
+/** @param {string} folder @returns {DatabaseSettings} */
+export function databaseSettings(folder) {
+  return JSON.parse(readFileSync(settingsPath(folder), "utf8"));
+}
+
+/**
+ * Makes an empty database server in a folder, and starts it.
+ *
+ * @param {DatabaseServer} server
+ * @param {string} folder
+ */
+export async function makeDatabase(server, folder) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const settings = { port: await freePort(), user: "dinp", password: randomBytes(12).toString("hex") };
+  writeFileSync(settingsPath(folder), JSON.stringify(settings), { mode: 0o600 });
+  await server.prepare(folder, settings);
+  await startDatabase(server, folder);
+}
+
+/**
+ * Starts the server of a folder, on its data and its port; resolves when it answers.
+ *
+ * @param {DatabaseServer} server
+ * @param {string} folder
+ */
+export async function startDatabase(server, folder) {
+  const settings = databaseSettings(folder);
+  const command = server.command(folder, settings);
+  await startProcess(folder, server.name, command, (signal) => server.answers(settings, signal));
+}
+
+/**
+ * Ends the server of a folder, if it runs, and removes all that it has.
+ *
+ * @param {DatabaseServer} server
+ * @param {string} folder
+ */
+export async function removeDatabase(server, folder) {
+  await stopProcess(folder, server.name, STOP_MS, server.stopSignal);
+  await killStrays(folder);
+  await server.remove(folder);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** @param {DatabaseServer} server @returns {import("./index.mjs").Service} */
+export function databaseService(server) {
+  return {
+    name: server.name,
+    packages: server.packages,
+    start: (folder) => makeDatabase(server, folder),
+    async isUp(folder) {
+      const identity = readProcess(folder, server.name);
+      if (identity === null || !isAlive(identity) || !existsSync(settingsPath(folder))) return false;
+      return server.answers(databaseSettings(folder), AbortSignal.timeout(5_000)).catch(() => false);
+    },
+    environment: (folder) => ({ [server.variable]: server.url(databaseSettings(folder)) }),
+    stop: (folder) => removeDatabase(server, folder),
+  };
+}

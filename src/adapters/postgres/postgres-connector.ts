@@ -1,0 +1,134 @@
+import { DinpError } from "@dinp/core";
+import type { Client, QueryResult } from "pg";
+import {
+  postgresDialect,
+  postgresText,
+  rawSql,
+  SqlFailure,
+  type PoolBounds,
+  type SqlConnection,
+  type SqlConnector,
+  type SqlDialect,
+  type SqlRow,
+  type Statement,
+} from "../sql/index.js";
+import { CHANNEL } from "./change-listener.js";
+import { createClient, failureOf, type Driver, type ServerPlace } from "./driver.js";
+
+export interface ConnectorOptions {
+  readonly driver: Driver;
+  readonly place: ServerPlace;
+  readonly bounds: PoolBounds;
+}
+
+const VERSION_MIN = 130_000;
+
+const dialect: SqlDialect = Object.freeze({
+  ...postgresDialect,
+  announcement: rawSql(`NOTIFY ${CHANNEL}`),
+});
+
+/** Connections to a PostgreSQL server. They keep no state of a session, so that a pooler may stand in between. */
+export function createConnector({ driver, place, bounds }: ConnectorOptions): SqlConnector {
+  const limits = [
+    `SET LOCAL lock_timeout = ${String(bounds.lockMs)}`,
+    `SET LOCAL statement_timeout = ${String(bounds.statementMs)}`,
+    `SET LOCAL idle_in_transaction_session_timeout = ${String(bounds.idleTransactionMs)}`,
+  ];
+  return {
+    dialect,
+    begin: {
+      read: ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ...limits],
+      // Not READ WRITE, which a standby refuses with words of its own.
+      write: ["BEGIN ISOLATION LEVEL READ COMMITTED", ...limits],
+    },
+    async connect(signal) {
+      // Statements are sent without waiting for the answers to those before.
+      const client = createClient(driver, place, { pipeline: true });
+      const connection = new PostgresConnection(client);
+      const onAbort = (): void => {
+        connection.destroy();
+      };
+      signal.addEventListener("abort", onAbort);
+      try {
+        await client.connect();
+        await assertVersion(connection);
+        return connection;
+      } catch (error) {
+        connection.destroy();
+        throw error instanceof DinpError ? error : failureOf(error);
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+    },
+  };
+}
+
+async function assertVersion(connection: SqlConnection): Promise<void> {
+  const [rows] = await connection.run([rawSql("SELECT current_setting('server_version_num') AS version")]);
+  const version = Number(rows?.[0]?.["version"]);
+  if (version >= VERSION_MIN) return;
+  throw new DinpError("DINP_INVALID", `The server is PostgreSQL ${String(Math.floor(version / 10_000))}.`, {
+    hint: `Use PostgreSQL ${String(VERSION_MIN / 10_000)} or newer.`,
+  });
+}
+
+class PostgresConnection implements SqlConnection {
+  readonly #client: Client;
+  #isUsable = true;
+
+  constructor(client: Client) {
+    this.#client = client;
+    client.on("end", () => {
+      this.#isUsable = false;
+    });
+  }
+
+  get isUsable(): boolean {
+    return this.#isUsable;
+  }
+
+  async run(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[]> {
+    const answers = statements.map((statement) => this.#query(postgresText(statement), statement.values));
+    return (await allOf(answers)).map(({ rows }) => rows);
+  }
+
+  async execute(commands: readonly string[]): Promise<void> {
+    await this.#query(commands.join("; "));
+  }
+
+  async commit(): Promise<boolean> {
+    // PostgreSQL answers ROLLBACK, and no error, when the transaction had failed before.
+    return (await this.#query("COMMIT")).command === "COMMIT";
+  }
+
+  async end(): Promise<void> {
+    this.#isUsable = false;
+    await this.#client.end();
+  }
+
+  destroy(): void {
+    this.#isUsable = false;
+    this.#client.connection.stream.destroy();
+  }
+
+  async #query(text: string, values?: Statement["values"]): Promise<QueryResult<SqlRow>> {
+    if (!this.#isUsable) throw new SqlFailure("lost", "the connection is gone");
+    try {
+      return await this.#client.query<SqlRow>(text, values === undefined ? undefined : [...values]);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.kind === "lost" || failure.kind === "read-only") this.destroy();
+      throw failure;
+    }
+  }
+}
+
+/** All answers; the first failure when one failed, but none before all have come: the next statement is not to meet them. */
+async function allOf<T>(answers: readonly Promise<T>[]): Promise<readonly T[]> {
+  const settled = await Promise.allSettled(answers);
+  return settled.map((answer) => {
+    if (answer.status === "rejected") throw answer.reason;
+    return answer.value;
+  });
+}

@@ -1,0 +1,37 @@
+import { DinpError } from "@dinp/core";
+import { SqlFailure } from "./failure.js";
+
+export interface Bounds {
+  readonly ms: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called when it is given up; `work` may end as it likes after that. */
+  readonly onGivenUp: () => void;
+}
+
+/** The end of `work`; a `SqlFailure` of the kind `timeout`, or `DINP_ABORTED`, when that does not come first. */
+export function bounded<T>(work: Promise<T>, { ms, signal, onGivenUp }: Bounds): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const giveUp = (error: Error): void => {
+      leave();
+      onGivenUp();
+      reject(error);
+    };
+    const onAbort = (): void => {
+      giveUp(abortedError(signal));
+    };
+    const timer = setTimeout(() => {
+      giveUp(new SqlFailure("timeout", `there was no answer within ${String(ms)} ms`));
+    }, ms);
+    signal?.addEventListener("abort", onAbort);
+    work.then(resolve, reject).finally(leave);
+    if (signal?.aborted === true) onAbort();
+  });
+}
+
+export function abortedError(signal: AbortSignal | undefined): DinpError {
+  return new DinpError("DINP_ABORTED", "The call was aborted.", { cause: signal?.reason });
+}
