@@ -75,7 +75,7 @@ export const drivers = {
   "http-proxy": ["src/adapters/http-proxy"],
   kysely: ["src/adapters/pglite", sql],
   pino: ["src/adapters/system"],
-  undici: ["src/adapters/oci", "src/adapters/url-fetch"],
+  undici: ["src/adapters/url-fetch"],
   yaml: ["src/adapters/cli", "src/adapters/http-api", "src/adapters/yaml"],
   yauzl: ["src/adapters/zip"],
   zod: ["src/adapters/file", "src/adapters/http-api"],

@@ -11,6 +11,7 @@ import {
 import type { UpRegistryOptions } from "@dinp/core/cli";
 import { createOciRegistry, type OciLimits, type OciRegistry, type OciRegistryOptions } from "@dinp/core/oci";
 import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
+import { createFileSpool } from "@dinp/core/system";
 import type { DataFolder } from "./data-folder.js";
 import type { RegistryAccess } from "./registry-access.js";
 
@@ -61,7 +62,7 @@ export async function openImageRegistry(options: ImageRegistryOptions): Promise<
     ...(access.ca === null ? {} : { ca: access.ca }),
     // Consented to on the command line, when it was chosen.
     plainHttp: chosen.startsWith("http:"),
-    spoolDir: folder.uploads,
+    spool: createFileSpool({ dir: folder.uploads }),
   };
   const checking = new AbortController();
   const checked = check(client, checking.signal);

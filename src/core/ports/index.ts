@@ -8,6 +8,7 @@ export * from "./registry.js";
 export * from "./registry-connector.js";
 export * from "./route-table.js";
 export * from "./runtime.js";
+export * from "./spool.js";
 export * from "./state-store.js";
 export * from "./step-runner.js";
 export * from "./system.js";
