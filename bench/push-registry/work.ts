@@ -35,6 +35,7 @@ export async function buildIntoRegistry(
     };
     const builder = createBuilder({
       registry,
+      spool,
       bases,
       archive: createTarArchive(),
       hasher: createNodeHasher(),
