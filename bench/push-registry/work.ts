@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createBuilder, type BaseSource, type ImageRef } from "@dinp/core";
 import { createGzipCompressor } from "@dinp/core/gzip";
 import { createOciRegistry } from "@dinp/core/oci";
-import { createNodeHasher, createSystemClock, createSystemRandom } from "@dinp/core/system";
+import { createFileSpool, createNodeHasher, createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
 import { parseYaml } from "@dinp/core/yaml";
 
@@ -18,12 +18,13 @@ export async function buildIntoRegistry(
 ): Promise<ImageRef> {
   const clock = createSystemClock();
   const spoolDir = mkdtempSync(join(tmpdir(), "dinp-bench-spool-"));
+  const spool = createFileSpool({ dir: spoolDir });
   const registry = createOciRegistry({
     url,
     clock,
     random: createSystemRandom(),
     plainHttp: true,
-    spoolDir,
+    spool,
   });
   try {
     const digest = await registry.resolve("bases/node", "v1");
@@ -34,6 +35,7 @@ export async function buildIntoRegistry(
     };
     const builder = createBuilder({
       registry,
+      spool,
       bases,
       archive: createTarArchive(),
       hasher: createNodeHasher(),

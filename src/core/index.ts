@@ -7,6 +7,7 @@ export * from "./routing/index.js";
 export * from "./loops/index.js";
 export * from "./build/index.js";
 export * from "./platform/abortable-stream.js";
+export * from "./platform/byte-source.js";
 export { createBaseSource, type BaseSource } from "./platform/base-source.js";
 export * from "./platform/builder.js";
 export type { FindImage } from "./platform/dockerfile-builder.js";
@@ -16,3 +17,4 @@ export type { ImageArchiveKind, ImportedImage } from "./platform/image-archive.j
 export { createImages, type AppContent, type Images, type ImagesOptions } from "./platform/images.js";
 export type { InstallSteps } from "./platform/pip-installer.js";
 export * from "./platform/resolve-platform.js";
+export * from "./platform/rewindable-stream.js";

@@ -134,7 +134,7 @@ describeWithServices(
       const { port } = new URL(places.DINP_TEST_REGISTRY);
       const proxy = await FaultProxy.start(Number(port));
       const url = `http://127.0.0.1:${String(proxy.port)}/${ownPath()}`;
-      const registry = clientOf(url, { limits: { chunkBytes: MB } });
+      const registry = clientOf(url);
       const big = join(folder, "big");
       await mkdir(big);
       await writeFile(join(big, "index.html"), "<h1>big</h1>");

@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Clock } from "@dinp/core";
+import type { ByteStream, Clock } from "@dinp/core";
 import type { OciRegistry, OciRegistryOptions } from "@dinp/core/oci";
 import { createSystemClock } from "@dinp/core/system";
 import { describeWithServices } from "../support/services.js";
@@ -264,29 +265,129 @@ describeWithServices(["registry"], "oci registry and answers that registries and
     expect(await registry.mountBlob("apps/other", ABSENT, repository)).toBe(false);
   });
 
-  it("goes on with an upload where a registry that can tell says that it stands", async () => {
-    let cuts = 0;
-    // Half of the second part is stored, and its answer lost: a registry that keeps count can go on from there.
-    let state = Buffer.alloc(0);
+  /** An upload to a registry that keeps count of what it has, and breaks at the given places. */
+  const counting = (cuts: number[]) => {
     const location = "/upload/one";
-    const instead = ({ method, path: asked, headers }: RelayedRequest): Partial<RelayedAnswer> | null => {
-      const range = { location, range: `0-${String(state.length - 1)}` };
+    const upload = { stored: Buffer.alloc(0), patches: 0, isCommitted: false };
+    const instead = ({ method, path: asked, body }: RelayedRequest): Partial<RelayedAnswer> | null => {
       if (method === "POST" && asked.endsWith("/uploads/")) return { status: 202, headers: { location } };
       if (asked !== location && !asked.startsWith(`${location}?`)) return null;
-      if (method === "GET") return { status: 204, headers: range };
-      if (method === "PATCH") {
-        const [start = 0, end = 0] = (headers["content-range"] ?? "").split("-").map(Number);
-        if (start !== state.length) return { status: 416, headers: range };
-        const isCut = start > 0 && cuts === 0;
-        if (isCut) cuts += 1;
-        state = Buffer.alloc(isCut ? start + 1_000 : end + 1);
-        return isCut ? { status: 500 } : { status: 202, headers: { location, range: `0-${String(end)}` } };
+      const headers = (): RelayedAnswer["headers"] => ({
+        location,
+        range: `0-${String(upload.stored.length - 1)}`,
+      });
+      if (method === "PUT") {
+        const digest = sha256(upload.stored);
+        if (new URL(asked, "http://relay").searchParams.get("digest") !== digest)
+          return { status: 400, body: Buffer.from('{"errors":[{"code":"DIGEST_INVALID"}]}') };
+        upload.isCommitted = true;
+        return { status: 201 };
       }
-      return { status: 201 };
+      if (method !== "PATCH") return { status: 204, headers: headers() };
+      upload.patches += 1;
+      const cut = cuts.shift();
+      upload.stored = Buffer.concat([upload.stored, body]).subarray(0, cut);
+      return cut === undefined ? { status: 202, headers: headers() } : { status: 500 };
     };
+    return { instead, upload };
+  };
+
+  it("goes on with an upload where a registry that can tell says that it stands", async () => {
+    const bytes = randomBytes(700_000);
+    const { instead, upload } = counting([300_000, 300_000, 650_001]);
     const { registry } = await through({ instead });
-    const { size } = await registry.writeBlob(repository, pieces(new Uint8Array(700_000)));
-    expect({ size, stored: state.length, cuts }).toEqual({ size: 700_000, stored: 700_000, cuts: 1 });
+    let opened = 0;
+    const written = await registry.writeBlob(repository, () => {
+      opened += 1;
+      return pieces(bytes);
+    });
+    expect(written).toEqual({ digest: sha256(bytes), size: bytes.length });
+    expect(upload.stored.equals(bytes)).toBe(true);
+    expect({ opened, patches: upload.patches }).toEqual({ opened: 4, patches: 4 });
+  });
+
+  it("refuses a source that gives other bytes when it is read again, wherever they differ", async () => {
+    const bytes = randomBytes(700_000);
+    for (const at of [0, 299_999, 300_000, 699_999]) {
+      const { instead, upload } = counting([300_000]);
+      const { registry } = await through({ instead });
+      let opened = 0;
+      const source = (): ByteStream => {
+        const copy = Buffer.from(bytes);
+        if (opened > 0) copy[at] = (copy[at] ?? 0) ^ 1;
+        opened += 1;
+        return pieces(copy);
+      };
+      const failure = await errorOf(registry.writeBlob(repository, source));
+      expect(failure, String(at)).toMatchObject({ code: "DINP_DIGEST_MISMATCH" });
+      expect({ opened, isCommitted: upload.isCommitted }).toEqual({ opened: 2, isCommitted: false });
+    }
+    const { instead } = counting([300_000]);
+    const { registry } = await through({ instead });
+    let size = bytes.length;
+    const shorter = (): ByteStream => {
+      const stream = pieces(bytes.subarray(0, size));
+      size = 400_000;
+      return stream;
+    };
+    const failure = await errorOf(registry.writeBlob(repository, shorter));
+    expect(failure).toMatchObject({ code: "DINP_DIGEST_MISMATCH" });
+  });
+
+  it("gives up when an upload breaks time and again without getting further", async () => {
+    const { instead, upload } = counting(Array.from({ length: 100 }, () => 300_000));
+    const { registry } = await through({ instead }, { limits: { attempts: 3 } });
+    const failure = await errorOf(registry.writeBlob(repository, () => pieces(new Uint8Array(700_000))));
+    expect(failure).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
+    expect(upload.patches).toBe(3);
+  });
+
+  it("sends no more in one request than it is told to", async () => {
+    const bytes = randomBytes(700_000);
+    const { instead, upload } = counting([]);
+    const { registry } = await through({ instead }, { limits: { chunkBytes: 300_000 } });
+    await registry.writeBlob(repository, pieces(bytes));
+    expect(upload.stored.equals(bytes)).toBe(true);
+    expect(upload.patches).toBe(3);
+  });
+
+  it("hears an answer that comes before the end of an upload", async () => {
+    const { registry } = await through({
+      early: ({ method }) => (method === "PATCH" ? { status: 413 } : null),
+    });
+    let left = 0;
+    // Never ends by itself.
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield await Promise.resolve(new Uint8Array(100_000));
+      } finally {
+        left += 1;
+      }
+    };
+    expect(await errorOf(registry.writeBlob(repository, source))).toMatchObject({ code: "DINP_TOO_LARGE" });
+    await expect.poll(() => left).toBe(1);
+  });
+
+  it("sends an upload again when its credentials end in its middle", async () => {
+    let refusals = 1;
+    const bytes = new Uint8Array(700_000).fill(6);
+    const credentials = { username: "tester", password: "first" };
+    const { registry, direct } = await through(
+      {
+        early: ({ method, headers }) => {
+          const isRefused = method === "PATCH" && refusals > 0;
+          if (isRefused) refusals -= 1;
+          if (isRefused) credentials.password = "second";
+          return isRefused || headers.authorization === undefined
+            ? { status: 401, headers: { "www-authenticate": 'Basic realm="tests"' } }
+            : null;
+        },
+      },
+      { credentials: () => Promise.resolve(credentials) },
+    );
+    const { digest } = await registry.writeBlob(repository, () => pieces(bytes));
+    expect(await direct.hasBlob(repository, digest)).toBe(true);
+    expect(refusals).toBe(0);
   });
 
   it("shows what a registry says of an error, but no secret and nothing that moves a terminal", async () => {

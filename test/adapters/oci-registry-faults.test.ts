@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { OciRegistry, OciRegistryOptions } from "@dinp/core/oci";
+import type { Spool } from "@dinp/core";
+import { createFileSpool } from "@dinp/core/system";
 import { describeWithServices } from "../support/services.js";
 import { clientOf } from "./oci-support/clients.js";
 import { FaultProxy } from "./oci-support/fault-proxy.js";
@@ -29,6 +32,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
   let server: RegistryProcess;
   let proxy: FaultProxy;
   let spoolDir: string;
+  let spool: Spool;
   const clients: OciRegistry[] = [];
 
   const client = (options: Omit<Partial<OciRegistryOptions>, "url"> = {}): OciRegistry => {
@@ -41,6 +45,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     server = await RegistryProcess.start();
     proxy = await FaultProxy.start(server.port);
     spoolDir = await mkdtemp(join(tmpdir(), "dinp-spool-"));
+    spool = createFileSpool({ dir: spoolDir });
   });
 
   afterAll(async () => {
@@ -161,7 +166,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
   });
 
   it("a large write survives that the server is killed in its middle, from what it kept on disk", async () => {
-    const registry = client({ limits: patient, spoolDir });
+    const registry = client({ limits: patient, spool });
     const before = proxy.sentBytes;
     proxy.set({ kind: "slow", bytes: 64 * 1024 });
     const writing = registry.writeBlob(repository, pieces(blob));
@@ -172,6 +177,100 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     const { digest, size } = await writing;
     expect({ digest, size }).toEqual({ digest: sha256(blob), size: blob.length });
     expect((await collect(registry.readBlob(repository, digest))).equals(blob)).toBe(true);
+  });
+
+  it("a large write of a source that can be read again survives that the server is killed, with no disk", async () => {
+    const registry = client({ limits: patient });
+    const before = proxy.sentBytes;
+    let [opened, left] = [0, 0];
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        yield* pieces(blob);
+      } finally {
+        left += 1;
+      }
+    };
+    proxy.set({ kind: "slow", bytes: 64 * 1024 });
+    const writing = registry.writeBlob(repository, () => {
+      opened += 1;
+      return source();
+    });
+    await expect.poll(() => proxy.sentBytes - before).toBeGreaterThan(MB);
+    await server.kill();
+    proxy.set({ kind: "none" });
+    await server.restart();
+    const { digest } = await writing;
+    expect((await collect(registry.readBlob(repository, digest))).equals(blob)).toBe(true);
+    expect(opened).toBeGreaterThan(1);
+    await expect.poll(() => left).toBe(opened);
+  });
+
+  it("an abort ends a write that has begun anew", async () => {
+    const registry = client({ limits: patient });
+    const stop = new AbortController();
+    const again = new EventEmitter();
+    let [opened, left] = [0, 0];
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      opened += 1;
+      try {
+        yield* pieces(blob);
+        if (opened === 1) return;
+        again.emit("again");
+        await new Promise((resolve) => {
+          stop.signal.addEventListener("abort", resolve);
+        });
+      } finally {
+        left += 1;
+      }
+    };
+    proxy.set({ kind: "cut", way: "up", afterBytes: MB, times: 1 });
+    const begun = once(again, "again");
+    const writing = errorOf(registry.writeBlob(repository, source, { signal: stop.signal }));
+    await begun;
+    stop.abort();
+    expect(await writing).toMatchObject({ code: "DINP_ABORTED" });
+    await expect.poll(() => left).toBe(2);
+  });
+
+  it("a disk that is full costs a large write no more than its second chance", async () => {
+    const full: Spool = {
+      open: async () => {
+        const kept = await spool.open();
+        let room = MB;
+        return {
+          append: (bytes) => {
+            room -= bytes.length;
+            return room < 0 ? Promise.reject(new Error("ENOSPC")) : kept.append(bytes);
+          },
+          read: (offset, countMax) => kept.read(offset, countMax),
+          close: () => kept.close(),
+        };
+      },
+    };
+    const registry = client({ spool: full });
+    const bytes = randomBytes(2 * MB);
+    await registry.writeBlob(repository, pieces(bytes));
+    expect((await collect(registry.readBlob(repository, sha256(bytes)))).equals(bytes)).toBe(true);
+    proxy.set({ kind: "cut", way: "up", afterBytes: 1_500_000, times: 1 });
+    const cut = client({ spool: full });
+    const failure = await errorOf(cut.writeBlob(repository, pieces(randomBytes(2 * MB))));
+    expect(failure).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
+  });
+
+  it("a large write fails within its bounds when the server hangs in its middle", async () => {
+    const registry = client({ limits: { attempts: 2, responseMs: 100 } });
+    const big = new Uint8Array(48 * MB);
+    const before = proxy.sentBytes;
+    proxy.set({ kind: "slow", bytes: MB });
+    const writing = errorOf(registry.writeBlob(repository, () => pieces(big, MB)));
+    await expect.poll(() => proxy.sentBytes - before).toBeGreaterThan(MB);
+    await server.pause();
+    const failure = await writing.finally(() => {
+      server.resume();
+      proxy.set({ kind: "none" });
+    });
+    expect(failure).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
+    expect((await client().writeBlob(repository, pieces(big, MB))).digest).toBe(sha256(big));
   });
 
   it("a large write without a disk to keep its beginning on fails, leaves nothing, and can be made again", async () => {
@@ -238,7 +337,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
           fc.integer({ min: 1, max: 5 }),
           fc.boolean(),
           async (way, afterBytes, times, isSpooled) => {
-            const registry = client(isSpooled ? { spoolDir } : {});
+            const registry = client(isSpooled ? { spool } : {});
             const into = `cuts/r${String((round += 1))}`;
             proxy.set({ kind: "cut", way, afterBytes, times });
             const read = await collect(registry.readBlob(repository, digest)).catch(
@@ -266,28 +365,28 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     },
   );
 
-  it("a write reads no further ahead than its two chunks and the sockets' buffers, however slow the way", async () => {
+  it("a write is as slow as the way: it reads no further ahead than the buffers on it", async () => {
     const registry = client();
     const before = proxy.sentBytes;
     let read = 0;
     let aheadMax = 0;
     const source = async function* (): AsyncGenerator<Uint8Array> {
-      for (let n = 0; n < 64; n += 1) {
-        read += 64 * 1024;
+      for (let n = 0; n < 48; n += 1) {
+        read += MB;
         aheadMax = Math.max(aheadMax, read - (proxy.sentBytes - before));
-        yield await Promise.resolve(new Uint8Array(64 * 1024).fill(n));
+        yield await Promise.resolve(new Uint8Array(MB).fill(n));
       }
     };
-    proxy.set({ kind: "slow", bytes: 256 * 1024 });
+    proxy.set({ kind: "slow", bytes: 1024 * 1024 });
     await registry.writeBlob(repository, source());
     proxy.set({ kind: "none" });
-    expect(read).toBe(4 * MB);
-    expect(aheadMax).toBeLessThan(2 * 256 * 1024 + 64 * 1024 + 1);
+    expect(read).toBe(48 * MB);
+    expect(aheadMax).toBeLessThan(24 * MB);
   });
 
   it("a read is as slow as its reader: what nobody takes is not fetched", async () => {
     const big = new Uint8Array(48 * MB);
-    const direct = clientOf(server.url, { limits: { chunkBytes: 8 * MB } });
+    const direct = clientOf(server.url, {});
     const { digest } = await direct.writeBlob(repository, pieces(big, MB));
     await direct.close();
     const before = proxy.receivedBytes;

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   createFileLocalState,
+  createFileSpool,
   createNodeHasher,
   createPinoLogger,
   createSystemClock,
@@ -49,6 +50,30 @@ describe("system random", () => {
     expect(Math.abs(mean - 0.5)).toBeLessThan(0.1);
     expect(random.bytes(33)).toHaveLength(33);
     expect(() => random.bytes(-1)).toThrow(TypeError);
+  });
+});
+
+describe("file spool", () => {
+  it("gives back what was appended, in parts as asked for, and leaves no file", async () => {
+    const dir = join(await folder(), "spool");
+    const spooled = await createFileSpool({ dir }).open();
+    await spooled.append(Buffer.from("hello "));
+    await spooled.append(Buffer.from("world"));
+    expect(Buffer.from(await spooled.read(4, 4)).toString()).toBe("o wo");
+    expect(Buffer.from(await spooled.read(6, 1_000)).toString()).toBe("world");
+    expect(await readdir(dir)).toEqual([]);
+    expect((await stat(dir)).mode & 0o077).toBe(0);
+    await spooled.close();
+    await spooled.close();
+    await expect(spooled.append(Buffer.from("!"))).rejects.toMatchObject({ code: "DINP_UNAVAILABLE" });
+  });
+
+  it("says when there is no place for it", async () => {
+    const dir = await folder();
+    await writeFile(join(dir, "file"), "");
+    await expect(createFileSpool({ dir: join(dir, "file") }).open()).rejects.toMatchObject({
+      code: "DINP_UNAVAILABLE",
+    });
   });
 });
 

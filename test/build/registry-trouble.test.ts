@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createBuilder,
+  openBytes,
   DinpError,
   readImage,
   type BaseSource,
@@ -102,7 +103,7 @@ function dying(
     writeBlob: (name, bytes, options) => {
       if (calls + 1 !== at || when !== "within") return call(() => registry.writeBlob(name, bytes, options));
       calls += 1;
-      return registry.writeBlob(name, broken(bytes), options);
+      return registry.writeBlob(name, broken(openBytes(bytes)), options);
     },
     mountBlob: (...call_) => call(() => registry.mountBlob(...call_)),
     writeManifest: (...call_) => call(() => registry.writeManifest(...call_)),

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { DinpError, isDinpError, type ByteStream, type Registry } from "@dinp/core";
+import { DinpError, openBytes, isDinpError, type ByteStream, type Registry } from "@dinp/core";
 import type { Mutant } from "./matrix.js";
 import { registryWith } from "./registry-with.js";
 
@@ -139,7 +139,7 @@ export const boundaryMutants: readonly Mutant<Registry>[] = [
           const { expected } = options ?? {};
           if (expected === undefined || !(await registry.hasBlob(repository, expected)))
             return registry.writeBlob(repository, bytes, options);
-          const written = await digestOf(bytes);
+          const written = await digestOf(openBytes(bytes));
           if (written.digest === expected) return written;
           throw new DinpError("DINP_DIGEST_MISMATCH", "It was not expected.");
         },

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { DinpError, type ByteStream, type Registry } from "@dinp/core";
+import { DinpError, openBytes, type ByteStream, type Registry } from "@dinp/core";
 import type { Mutant } from "./matrix.js";
 import { boundaryMutants } from "./registry-boundary-mutants.js";
 import { tagMutants } from "./registry-tag-mutants.js";
@@ -106,7 +106,8 @@ const blobMutants: readonly Mutant<Registry>[] = [
         }
       };
       return registryWith(registry, {
-        writeBlob: (repository, bytes, options) => registry.writeBlob(repository, cutShort(bytes), options),
+        writeBlob: (repository, bytes, options) =>
+          registry.writeBlob(repository, typeof bytes === "function" ? bytes : cutShort(bytes), options),
       });
     },
   },
@@ -120,7 +121,7 @@ const blobMutants: readonly Mutant<Registry>[] = [
           const hash = createHash("sha256");
           const mine: string[] = [];
           const watched = async function* (): AsyncGenerator<Uint8Array> {
-            for await (const chunk of bytes) {
+            for await (const chunk of openBytes(bytes)) {
               hash.update(chunk);
               const digest = `sha256:${hash.copy().digest("hex")}`;
               mine.push(digest);
@@ -138,6 +139,49 @@ const blobMutants: readonly Mutant<Registry>[] = [
     },
   },
   {
+    name: "a source that can be read again is left after its first piece",
+    caughtBy: "a blob can come from a source that can be read again",
+    mutate: (registry) => {
+      const first = async function* (bytes: ByteStream): AsyncGenerator<Uint8Array> {
+        for await (const chunk of bytes) {
+          yield chunk;
+          return;
+        }
+      };
+      return registryWith(registry, {
+        writeBlob: (repository, bytes, options) =>
+          registry.writeBlob(repository, typeof bytes === "function" ? first(bytes()) : bytes, options),
+      });
+    },
+  },
+  {
+    name: "a source that can be read again is opened once more for nothing",
+    caughtBy: "a blob can come from a source that can be read again",
+    mutate: (registry) =>
+      registryWith(registry, {
+        writeBlob: async (repository, bytes, options) => {
+          const written = await registry.writeBlob(repository, bytes, options);
+          if (typeof bytes === "function") bytes();
+          return written;
+        },
+      }),
+  },
+  {
+    name: "a source that failed is opened again",
+    caughtBy: "a source that fails is not read again: its own error comes out",
+    mutate: (registry) =>
+      registryWith(registry, {
+        writeBlob: async (repository, bytes, options) => {
+          try {
+            return await registry.writeBlob(repository, bytes, options);
+          } catch (error) {
+            if (typeof bytes !== "function") throw error;
+            return await registry.writeBlob(repository, bytes, options);
+          }
+        },
+      }),
+  },
+  {
     name: "a stream is asked for two pieces at a time",
     caughtBy: "a stream is read once, one piece at a time",
     mutate: (registry) => {
@@ -152,7 +196,11 @@ const blobMutants: readonly Mutant<Registry>[] = [
       };
       return registryWith(registry, {
         writeBlob: (repository, bytes, options) =>
-          registry.writeBlob(repository, options?.signal === undefined ? inPairs(bytes) : bytes, options),
+          registry.writeBlob(
+            repository,
+            options?.signal === undefined ? inPairs(openBytes(bytes)) : bytes,
+            options,
+          ),
       });
     },
   },

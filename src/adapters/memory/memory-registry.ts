@@ -9,6 +9,8 @@ import {
   imageDigestHex,
   namedBlobMissing,
   referencedDigests,
+  openBytes,
+  type ByteSource,
   type ByteStream,
   type Clock,
   type Descriptor,
@@ -127,13 +129,13 @@ class MemoryRegistry implements Registry {
 
   async writeBlob(
     repository: string,
-    bytes: ByteStream,
+    bytes: ByteSource,
     options?: { readonly expected?: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly digest: string; readonly size: number }> {
     const { expected, signal } = options ?? {};
     if (expected !== undefined) imageDigestHex(expected);
     await this.#enter(repository, options);
-    const content = await this.#collect(abortableStream(bytes, signal));
+    const content = await this.#collect(abortableStream(openBytes(bytes), signal));
     throwIfAborted(signal);
     const digest = this.#digestOf(content);
     if (expected !== undefined && expected !== digest) throw contentMismatch(repository, expected, digest);

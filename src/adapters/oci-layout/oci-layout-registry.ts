@@ -11,6 +11,8 @@ import {
   manifestBytesMax,
   namedBlobMissing,
   referencedDigests,
+  openBytes,
+  type ByteSource,
   type ByteStream,
   type Descriptor,
   type Manifest,
@@ -141,7 +143,7 @@ export class OciLayoutRegistry implements Registry {
 
   async writeBlob(
     repository: string,
-    bytes: ByteStream,
+    bytes: ByteSource,
     options?: { readonly expected?: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly digest: string; readonly size: number }> {
     const place = this.#place(repository);
@@ -154,7 +156,7 @@ export class OciLayoutRegistry implements Registry {
         throw unavailable("open a file for a blob", error);
       });
     try {
-      const { hex, size } = await fill(file, abortableStream(bytes, signal));
+      const { hex, size } = await fill(file, abortableStream(openBytes(bytes), signal));
       const digest = `sha256:${hex}`;
       if (expected !== undefined && expected !== digest) throw contentMismatch(repository, expected, digest);
       await this.#write(place, "store a blob", signal, async () => {

@@ -5,7 +5,8 @@ import { statusError, unavailable } from "./errors.js";
 import type { OciCredentials, OciSettings } from "./options.js";
 import { parseJson, textOf } from "./json.js";
 import { parseRetryAfter } from "./retry.js";
-import type { Answer, Transport } from "./transport.js";
+import type { Answer } from "./answer.js";
+import type { Transport } from "./transport.js";
 
 /** Of a token that says nothing of its end (distribution's token authentication specification). */
 const TOKEN_SECONDS = 60;

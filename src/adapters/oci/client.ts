@@ -2,9 +2,11 @@ import type { DinpError } from "@dinp/core";
 import { Authenticator } from "./authenticator.js";
 import { statusError, unavailable } from "./errors.js";
 import type { OciSettings } from "./options.js";
+import { isStream } from "./exchange.js";
 import { parseRetryAfter, retrying } from "./retry.js";
 import { isObject, parseJson } from "./json.js";
-import { Transport, type Answer, type Outgoing } from "./transport.js";
+import type { Answer } from "./answer.js";
+import { Transport, type Outgoing } from "./transport.js";
 
 const ERROR_BYTES_MAX = 64 * 1024;
 const SAID_LENGTH_MAX = 300;
@@ -60,6 +62,11 @@ export class RegistryClient {
       // Says why it is refused as well: wrong credentials, or a right that they lack.
       authorization = await this.#authenticator.renew(answer, scope, authorization, rest.signal);
       if (renewals === RENEWALS_MAX) throw statusError("let this client in", 401, "", null);
+      if (isStream(rest.body)) {
+        throw unavailable("The registry wants other credentials in the middle of an upload.", {
+          retryable: true,
+        });
+      }
     }
   }
 
@@ -98,7 +105,7 @@ export class RegistryClient {
   /** Ends every call with `DINP_CLOSED`, after the tasks in the background. Idempotent. */
   async close(): Promise<void> {
     await Promise.all(this.#background);
-    await this.transport.close();
+    this.transport.close();
   }
 
   #said(bytes: Uint8Array | null): string {

@@ -8,9 +8,9 @@ const NOT_TLS =
 
 /** What a host does, by the code of the error. */
 const faults: ReadonlyMap<string, string> = new Map([
-  ["UND_ERR_CONNECT_TIMEOUT", "does not let itself be connected to"],
-  ["UND_ERR_HEADERS_TIMEOUT", "does not answer"],
-  ["UND_ERR_BODY_TIMEOUT", "stopped in the middle of an answer"],
+  ["CONNECT_TIMEOUT", "does not let itself be connected to"],
+  ["RESPONSE_TIMEOUT", "does not answer"],
+  ["BODY_TIMEOUT", "stopped in the middle of an answer"],
   ["ECONNREFUSED", "refuses connections"],
   ["ENOTFOUND", "has a name that is not known"],
   ["EAI_AGAIN", "has a name that cannot be looked up now"],

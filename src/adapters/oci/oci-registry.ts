@@ -9,6 +9,7 @@ import {
   imageDigestHex,
   manifestBytesMax,
   referencedDigests,
+  type ByteSource,
   type ByteStream,
   type Descriptor,
   type Manifest,
@@ -23,7 +24,7 @@ import { readBlob } from "./read-blob.js";
 import type { RepositoryPlace } from "./repository-place.js";
 import { isTransient } from "./retry.js";
 import { readTags } from "./tags.js";
-import type { Answer } from "./transport.js";
+import type { Answer } from "./answer.js";
 import { assertDigest, UploadSession } from "./upload-session.js";
 import { writeBlob } from "./write-blob.js";
 
@@ -134,7 +135,7 @@ export class OciRegistry implements Registry {
 
   async writeBlob(
     repository: string,
-    bytes: ByteStream,
+    bytes: ByteSource,
     options?: { readonly expected?: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly digest: string; readonly size: number }> {
     const place = this.#place(repository, "pull,push");
@@ -154,7 +155,7 @@ export class OciRegistry implements Registry {
     const signal = options?.signal;
     if (await this.#mount(place, digest, source, signal)) return true;
     if (!(await this.#hasBlob(source, digest, signal))) return false;
-    await writeBlob(place, readBlob({ ...source, digest }, signal), digest, signal);
+    await writeBlob(place, () => readBlob({ ...source, digest }, signal), digest, signal);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { DinpError, assertImageRepository, type Clock, type Random } from "@dinp/core";
+import { DinpError, assertImageRepository, type Clock, type Random, type Spool } from "@dinp/core";
 
 /** Who asks: a user and a password (or access token), or an identity token (OAuth 2 refresh token) of a token service. */
 export type OciCredentials =
@@ -21,7 +21,12 @@ export interface OciLimits {
   readonly responseMs: number;
   /** For the next piece of an answer's body. Default 30,000. */
   readonly idleMs: number;
-  /** What is sent in one request; a write holds two of these in memory. At least what the registry asks for (`OCI-Chunk-Min-Length`). Default 8 MiB. */
+  /** A blob of at most this size is held in memory and sent in one request. Default 1 MiB. */
+  readonly heldBytes: number;
+  /**
+   * The most of a larger blob that is sent in one request, for registries and proxies that bound requests; at least what the
+   * registry asks for (`OCI-Chunk-Min-Length`). Default `Infinity`: all of it.
+   */
   readonly chunkBytes: number;
   /** Tags of one repository. Default 100,000. */
   readonly tagsMax: number;
@@ -39,10 +44,10 @@ export interface OciRegistryOptions {
   /** Whether `http:` may be spoken: everything, the credentials included, can then be read and changed on its way. Default false. */
   readonly plainHttp?: boolean;
   /**
-   * A folder for blobs that are being written, as long as that takes (a file without a name each, so a crash leaves
-   * nothing). With it, a write goes on when the registry forgot its beginning; without it, such a write fails.
+   * Keeps streams that are written as blobs and can be read only once, so that they can be sent again when the registry
+   * forgot them. Default: none, and such a write fails as retryable.
    */
-  readonly spoolDir?: string;
+  readonly spool?: Spool;
   readonly limits?: Partial<OciLimits>;
 }
 
@@ -57,7 +62,7 @@ export interface OciSettings {
   readonly credentials: () => Promise<OciCredentials | null>;
   readonly ca: string | null;
   readonly plainHttp: boolean;
-  readonly spoolDir: string | null;
+  readonly spool: Spool | null;
   readonly limits: OciLimits;
 }
 
@@ -69,17 +74,18 @@ const defaultLimits: OciLimits = Object.freeze({
   connectMs: 10_000,
   responseMs: 60_000,
   idleMs: 30_000,
-  chunkBytes: 8 * 1024 * 1024,
+  heldBytes: 1024 * 1024,
+  chunkBytes: Infinity,
   tagsMax: 100_000,
 });
 
 /** Checks options; `DINP_INVALID` without any secret in it. */
 export function checkOptions(options: OciRegistryOptions): OciSettings {
-  const { clock, random, credentials, ca, plainHttp = false, spoolDir } = options;
+  const { clock, random, credentials, ca, plainHttp = false, spool } = options;
   const { origin, prefix } = parseUrl(options.url, plainHttp);
   const limits = { ...defaultLimits, ...options.limits };
   for (const [name, value] of Object.entries(limits)) {
-    if (!Number.isFinite(value) || value < 1) {
+    if (!(value >= 1) || (value === Infinity && name !== "chunkBytes")) {
       throw new DinpError("DINP_INVALID", `The registry's limit ${name} is not a number of at least 1.`);
     }
   }
@@ -93,7 +99,7 @@ export function checkOptions(options: OciRegistryOptions): OciSettings {
     credentials: given,
     ca: ca ?? null,
     plainHttp,
-    spoolDir: spoolDir ?? null,
+    spool: spool ?? null,
     limits,
   };
 }

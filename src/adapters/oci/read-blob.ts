@@ -3,7 +3,7 @@ import { contentMismatch, contentNotFound } from "@dinp/core";
 import { throwIfAborted, unavailable } from "./errors.js";
 import type { RepositoryPlace } from "./repository-place.js";
 import { backOff } from "./retry.js";
-import type { Answer } from "./transport.js";
+import type { Answer } from "./answer.js";
 
 /** After this many bytes a connection that is cut counts as the first again. */
 const PROGRESS_BYTES = 8 * 1024 * 1024;

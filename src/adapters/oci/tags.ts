@@ -3,7 +3,7 @@ import type { RegistryClient } from "./client.js";
 import { unavailable } from "./errors.js";
 import { parseJson } from "./json.js";
 import type { RepositoryPlace } from "./repository-place.js";
-import type { Answer } from "./transport.js";
+import type { Answer } from "./answer.js";
 
 const PAGE_BYTES_MAX = 16 * 1024 * 1024;
 const PAGE_TAGS = 1_000;

@@ -1,12 +1,18 @@
+import { Agent } from "node:http";
+import { Agent as TlsAgent } from "node:https";
 import { createSecureContext, rootCertificates } from "node:tls";
 import { DinpError } from "@dinp/core";
-import { Agent, request, type Dispatcher } from "undici";
+import { Answer } from "./answer.js";
 import { aborted, networkError, throwIfAborted, unavailable } from "./errors.js";
+import { exchange, type RequestBody } from "./exchange.js";
 import type { OciSettings } from "./options.js";
 
 const REDIRECTS_MAX = 5;
 const REDIRECT_STATUS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const DISCARDED_BYTES_MAX = 64 * 1024;
+/** Servers close connections that nobody uses after some five seconds at the least. */
+const UNUSED_MS = 4_000;
+
+type Agents = Readonly<Record<"http:" | "https:", Agent>>;
 
 export interface Outgoing {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -14,17 +20,17 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, string>>;
   /** Not sent to another origin that `url` is redirected to. */
   readonly authorization?: string | null;
-  readonly body?: Uint8Array | string;
+  /** A stream is sent as it comes, once. */
+  readonly body?: RequestBody;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * HTTP over connections of its own (undici, since Node's own `fetch` takes no certificate authority and no bounds):
- * bounded waits, redirects of reads, errors of the port. Nothing is retried here.
+ * HTTP over connections of its own: bounded waits, redirects of reads, errors of the port. Nothing is retried here.
  */
 export class Transport {
   readonly #settings: OciSettings;
-  #agent: Agent | null = null;
+  #agents: Agents | null = null;
   #isClosed = false;
 
   constructor(settings: OciSettings) {
@@ -65,9 +71,9 @@ export class Transport {
   }
 
   /** Ends every request and connection. Idempotent. */
-  async close(): Promise<void> {
+  close(): void {
     this.#isClosed = true;
-    await this.#agent?.destroy();
+    for (const agent of Object.values(this.#agents ?? {})) agent.destroy();
   }
 
   async #sendOnce({ method, url, headers, authorization, body, signal }: Outgoing): Promise<Answer> {
@@ -78,86 +84,33 @@ export class Transport {
       return this.#isClosed ? closed() : networkError(url.host, error);
     };
     try {
-      const response = await request(url, {
-        dispatcher: this.#connections(),
-        method,
+      const { connectMs, responseMs, idleMs } = this.#settings.limits;
+      const exchanged = await exchange({
+        ...{ method, url, body, signal, connectMs, responseMs },
+        agent: this.#connections(url),
         headers: {
           "user-agent": "dinp",
           ...headers,
           ...(authorization == null ? {} : { authorization }),
         },
-        ...(body === undefined ? {} : { body }),
-        ...(signal === undefined ? {} : { signal }),
       });
-      return new Answer(url, response, fail);
+      return new Answer(url, exchanged, idleMs, fail);
     } catch (error) {
       throw fail(error);
     }
   }
 
-  #connections(): Agent {
-    const { ca, limits } = this.#settings;
-    this.#agent ??= new Agent({
-      headersTimeout: limits.responseMs,
-      bodyTimeout: limits.idleMs,
-      connect: {
-        timeout: limits.connectMs,
-        // One context: the well-known authorities are many to read for each connection.
-        ...(ca === null ? {} : { secureContext: createSecureContext({ ca: [...rootCertificates, ca] }) }),
-      },
-    });
-    return this.#agent;
+  #connections({ protocol }: URL): Agent {
+    this.#agents ??= makeAgents(this.#settings.ca);
+    return this.#agents[protocol === "http:" ? "http:" : "https:"];
   }
 }
 
-/** The head of an answer, and its body once. Every answer is read to its end, or discarded. */
-export class Answer {
-  /** Where it came from, after redirects. */
-  readonly url: URL;
-  readonly status: number;
-  readonly #response: Dispatcher.ResponseData;
-  readonly #fail: (error: unknown) => DinpError;
-
-  constructor(url: URL, response: Dispatcher.ResponseData, fail: (error: unknown) => DinpError) {
-    this.url = url;
-    this.status = response.statusCode;
-    this.#response = response;
-    this.#fail = fail;
-  }
-
-  /** A header field's value, several of one name joined by commas; null without one. */
-  header(name: string): string | null {
-    const value = this.#response.headers[name];
-    if (value === undefined) return null;
-    return typeof value === "string" ? value : value.join(", ");
-  }
-
-  /** The body's pieces. Leaving early ends the connection. */
-  async *stream(): AsyncGenerator<Uint8Array, void, undefined> {
-    const chunks: AsyncIterable<Uint8Array> = this.#response.body;
-    try {
-      for await (const chunk of chunks) yield chunk;
-    } catch (error) {
-      throw this.#fail(error);
-    }
-  }
-
-  /** The whole body; null when it has more than `bytesMax`. */
-  async bytes(bytesMax: number): Promise<Uint8Array | null> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of this.stream()) {
-      size += chunk.length;
-      if (size > bytesMax) return null;
-      chunks.push(chunk);
-    }
-    return new Uint8Array(Buffer.concat(chunks));
-  }
-
-  /** Takes the rest of the body off the connection, or ends the connection when that is much. Never rejects. */
-  async discard(): Promise<void> {
-    await this.#response.body.dump({ limit: DISCARDED_BYTES_MAX }).catch(() => undefined);
-  }
+function makeAgents(ca: string | null): Agents {
+  const options = { keepAlive: true, timeout: UNUSED_MS };
+  // One context: the well-known authorities are many to read for each connection.
+  const trust = ca === null ? {} : { secureContext: createSecureContext({ ca: [...rootCertificates, ca] }) };
+  return { "http:": new Agent(options), "https:": new TlsAgent({ ...options, ...trust }) };
 }
 
 function closed(): DinpError {

@@ -1,21 +1,28 @@
 import { contentMismatch, type DinpError } from "@dinp/core";
 import { unavailable } from "./errors.js";
-import type { Chunk } from "./chunk-reader.js";
+import type { BlobReading } from "./blob-reading.js";
 import type { RepositoryPlace } from "./repository-place.js";
 import { backOff, isTransient } from "./retry.js";
-import type { Answer } from "./transport.js";
+import type { Answer } from "./answer.js";
 
 const ABANDON_MS_MAX = 5_000;
 
-/** The registry no longer knows an upload, or may have other bytes of it than were sent: it can only be begun anew. */
-export class UploadLost extends Error {
+/** An upload that broke, and may go on where the registry says that it stands. */
+export class UploadBroken extends Error {
   /** What a caller hears when that cannot be done. */
   readonly reason: DinpError;
 
+  constructor(reason: DinpError) {
+    super("The upload broke.", { cause: reason });
+    this.reason = reason;
+  }
+}
+
+/** The registry no longer knows an upload, or may have other bytes of it than were sent: it can only be begun anew. */
+export class UploadLost extends UploadBroken {
   constructor(repository: string, reason?: DinpError) {
-    super("The upload was lost.");
     const message = `The registry lost the beginning of an upload to ${repository}.`;
-    this.reason = reason ?? unavailable(message, { retryable: true, hint: "Write the blob again." });
+    super(reason ?? unavailable(message, { retryable: true, hint: "Write the blob again." }));
   }
 }
 
@@ -51,19 +58,17 @@ export class UploadSession {
     return new UploadSession(place, locationOf(place, answer), signal);
   }
 
-  /** Sends a chunk, going on after a cut where the registry says that it stands. {@link UploadLost}. */
-  async send({ offset, bytes }: Chunk): Promise<void> {
-    const { client, repository } = this.#place;
-    let sent = 0;
-    for (let attempt = 1; sent < bytes.length; attempt += 1) {
-      if (attempt > client.settings.limits.attempts) throw new UploadLost(repository);
-      try {
-        sent = (await this.#patch(offset + sent, bytes.subarray(sent))) - offset;
-      } catch (error) {
-        await backOff(error, attempt, client.settings, this.#signal);
-        sent = (await this.#position()) - offset;
-      }
-      if (sent < 0 || sent > bytes.length) throw new UploadLost(repository);
+  /** Sends the next bytes of a reading, at most `count`, as they come. {@link UploadBroken}, {@link UploadLost}. */
+  async send(reading: BlobReading, count: number): Promise<void> {
+    const { repository } = this.#place;
+    const before = reading.offset;
+    try {
+      const position = await this.#patch(reading.take(count));
+      if (position !== null && position !== reading.offset) throw this.#elsewhere(position);
+      // An answer before the end of what it answers; nothing else tells how much was taken.
+      if (reading.offset < before + count && (await reading.hasMore())) throw new UploadLost(repository);
+    } catch (error) {
+      throw isTransient(error) ? new UploadBroken(error) : error;
     }
   }
 
@@ -126,36 +131,32 @@ export class UploadSession {
     return await client.once(request, (answer) => Promise.resolve(answer.status === 200));
   }
 
-  /** Sends bytes and gives the offset that the registry is at then. */
-  async #patch(offset: number, bytes: Uint8Array): Promise<number> {
+  /** Sends bytes; gives the offset that the registry says that it is at then, null when it says none. */
+  async #patch(body: AsyncIterable<Uint8Array>): Promise<number | null> {
     const { client, repository, scope } = this.#place;
-    const end = offset + bytes.length;
-    const request = {
-      method: "PATCH",
-      target: this.#location,
-      scope,
-      body: bytes,
-      signal: this.#signal,
-      headers: {
-        "content-type": "application/octet-stream",
-        "content-range": `${String(offset)}-${String(end - 1)}`,
-      },
-    } as const;
+    const headers = { "content-type": "application/octet-stream" };
+    const target = this.#location;
+    const request = { method: "PATCH", target, scope, headers, body, signal: this.#signal } as const;
     return await client.once(request, async (answer) => {
       if (answer.status === 404) throw new UploadLost(repository);
-      // It is at another place than this client believes, and says at which when it is asked.
-      if (answer.status === 416)
-        throw unavailable("The registry is at another place of an upload.", { retryable: true });
-      if (answer.status !== 202 && answer.status !== 204) {
+      if (answer.status === 416) throw this.#elsewhere(positionOf(answer));
+      // Amazon's says 201.
+      if (answer.status !== 202 && answer.status !== 204 && answer.status !== 201) {
         throw await client.failure(answer, `take a part of a blob for ${repository}`);
       }
       this.#location = locationOf(this.#place, answer, this.#location);
-      return positionOf(answer) ?? end;
+      return positionOf(answer);
     });
   }
 
-  /** Asks how much of the upload the registry has. */
-  async #position(): Promise<number> {
+  /** The registry is at another place than this client believes, and says at which when it is asked. */
+  #elsewhere(position: number | null): DinpError {
+    const at = position === null ? "another place" : `byte ${String(position)}`;
+    return unavailable(`The registry is at ${at} of an upload.`, { retryable: true });
+  }
+
+  /** Asks how many bytes of the upload the registry has. {@link UploadLost}. */
+  async position(): Promise<number> {
     const { client, repository, scope } = this.#place;
     const request = { method: "GET", target: this.#location, scope, signal: this.#signal } as const;
     return await client.call(request, async (answer) => {

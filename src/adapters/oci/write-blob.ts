@@ -1,9 +1,12 @@
-import { abortableStream, contentMismatch, type ByteStream } from "@dinp/core";
-import { ChunkReader, type Chunk } from "./chunk-reader.js";
+import { contentMismatch, type ByteSource } from "@dinp/core";
+import type { BlobReading } from "./blob-reading.js";
+import { BlobSource } from "./blob-source.js";
 import type { RepositoryPlace } from "./repository-place.js";
-import { Spool } from "./spool.js";
 import { backOff } from "./retry.js";
-import { UploadLost, UploadSession } from "./upload-session.js";
+import { UploadBroken, UploadLost, UploadSession } from "./upload-session.js";
+
+/** After this many bytes an upload that breaks counts as the first again. */
+const PROGRESS_BYTES = 8 * 1024 * 1024;
 
 export interface StoredBlob {
   readonly digest: string;
@@ -11,12 +14,12 @@ export interface StoredBlob {
 }
 
 /**
- * Stores a stream as a blob: a small one in one request, a larger one in chunks, one of which is sent while the next is
- * read. When the registry loses the upload, it is begun anew from what is still held: the first chunk, or the spool.
+ * Stores a blob: a small one in one request, from memory; a larger one as a stream, which goes on where the registry says
+ * that it stands, or is begun anew, when it breaks and its source can be read again.
  */
 export async function writeBlob(
   place: RepositoryPlace,
-  bytes: ByteStream,
+  source: ByteSource,
   expected: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<StoredBlob> {
@@ -26,55 +29,42 @@ export async function writeBlob(
   };
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted === true) onAbort();
-  const writer = new BlobWriter(place, new ChunkReader(abortableStream(bytes, stop.signal)), stop, expected);
+  const blob = new BlobSource(source, place.client.settings.spool, place.repository);
+  const writer = new BlobWriter(place, blob, stop.signal, expected);
   try {
     return await writer.write();
   } catch (error) {
-    // The stream lets go of whoever waits in it.
+    // The source lets go of whoever waits in it.
     stop.abort();
     writer.abandon();
-    throw error instanceof UploadLost ? error.reason : error;
+    throw error instanceof UploadBroken ? error.reason : error;
   } finally {
     signal?.removeEventListener("abort", onAbort);
-    await writer.dispose();
+    await blob.close();
   }
 }
 
 class BlobWriter {
   readonly #place: RepositoryPlace;
-  readonly #reader: ChunkReader;
-  readonly #stop: AbortController;
+  readonly #source: BlobSource;
+  readonly #signal: AbortSignal;
   readonly #expected: string | undefined;
   #session: UploadSession | null = null;
-  #spool: Spool | null = null;
+  /** How far the registry came at best, of all attempts. */
+  #furthest = 0;
 
-  constructor(
-    place: RepositoryPlace,
-    reader: ChunkReader,
-    stop: AbortController,
-    expected: string | undefined,
-  ) {
+  constructor(place: RepositoryPlace, source: BlobSource, signal: AbortSignal, expected: string | undefined) {
     this.#place = place;
-    this.#reader = reader;
-    this.#stop = stop;
+    this.#source = source;
+    this.#signal = signal;
     this.#expected = expected;
   }
 
   async write(): Promise<StoredBlob> {
-    const { limits, spoolDir } = this.#place.client.settings;
-    const first = await this.#reader.next(limits.chunkBytes);
-    if (first.isLast) {
-      const digest = this.#checkedDigest();
-      await this.#inSession(0, (session) => session.commit(digest, first.bytes));
-      return { digest, size: first.bytes.length };
-    }
-    // Without it the write only survives less.
-    this.#spool = spoolDir === null ? null : await Spool.open(spoolDir).catch(() => null);
-    await this.#sendAll(first);
-    const { size } = this.#reader;
-    const digest = this.#checkedDigest();
-    await this.#inSession(size, (session) => session.commit(digest, new Uint8Array(0)));
-    return { digest, size };
+    const { heldBytes, chunkBytes } = this.#place.client.settings.limits;
+    const reading = this.#source.read(this.#signal);
+    const bytes = await reading.whole(Math.min(heldBytes, chunkBytes));
+    return await (bytes === null ? this.#writeStream(reading) : this.#writeBytes(reading, bytes));
   }
 
   /** Has the registry forget what it was given, in the background. */
@@ -82,70 +72,68 @@ class BlobWriter {
     this.#session?.abandon();
   }
 
-  async dispose(): Promise<void> {
-    await this.#spool?.close().catch(() => undefined);
-  }
-
-  async #sendAll(first: Chunk): Promise<void> {
-    const { chunkBytes } = this.#place.client.settings.limits;
-    for (let chunk = first; ;) {
-      const { offset, isLast } = chunk;
-      const sending = this.#inSession(offset, (session) => session.send(chunk));
-      const next = isLast ? Promise.resolve(chunk) : this.#reader.next(chunkBytes);
-      const tasks = [next, sending, this.#keep(chunk.bytes)] as const;
-      try {
-        [chunk] = await Promise.all(tasks);
-      } catch (error) {
-        this.#stop.abort();
-        await Promise.allSettled(tasks);
-        throw error;
-      }
-      if (isLast) return;
-    }
-  }
-
-  /** Runs a step of the upload after its first `offset` bytes; when the upload is lost, in a new one that has them too. */
-  async #inSession(offset: number, step: (session: UploadSession) => Promise<void>): Promise<void> {
-    const { settings } = this.#place.client;
+  async #writeBytes(reading: BlobReading, bytes: Uint8Array): Promise<StoredBlob> {
+    const digest = this.#checkedDigest(reading);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#session ??= await this.#begin(offset);
-        await step(this.#session);
-        return;
+        this.#session ??= await UploadSession.open(this.#place, this.#signal);
+        await this.#session.commit(digest, bytes);
+        return { digest, size: bytes.length };
       } catch (error) {
-        if (!(error instanceof UploadLost) || offset > (this.#spool?.size ?? 0)) throw error;
+        if (!(error instanceof UploadLost)) throw error;
         this.#session = null;
-        await backOff(error.reason, attempt, settings, this.#stop.signal);
+        await backOff(error.reason, attempt, this.#place.client.settings, this.#signal);
       }
     }
   }
 
-  async #begin(offset: number): Promise<UploadSession> {
+  async #writeStream(first: BlobReading): Promise<StoredBlob> {
+    let reading = first;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        this.#session ??= await UploadSession.open(this.#place, this.#signal);
+        return await this.#sendRest(this.#session, reading);
+      } catch (error) {
+        if (reading.failure !== null) throw reading.failure.error;
+        if (!(error instanceof UploadBroken) || !this.#source.isRepeatable) throw error;
+        reading.leave();
+        await backOff(error.reason, attempt, this.#place.client.settings, this.#signal);
+        const position = await this.#positionAfter(error, reading.offset);
+        if (position >= this.#furthest + PROGRESS_BYTES) {
+          this.#furthest = position;
+          attempt = 0;
+        }
+        reading = this.#source.read(this.#signal);
+        await reading.skip(position);
+      }
+    }
+  }
+
+  /** Sends what the reading has still to give, and has it stored. */
+  async #sendRest(session: UploadSession, reading: BlobReading): Promise<StoredBlob> {
     const { chunkBytes } = this.#place.client.settings.limits;
-    const session = await UploadSession.open(this.#place, this.#stop.signal);
-    for (let sent = 0; sent < offset;) {
-      const bytes = await this.#spool?.read(sent, Math.min(chunkBytes, offset - sent));
-      if (bytes === undefined) throw new UploadLost(this.#place.repository);
-      await session.send({ offset: sent, bytes, isLast: false });
-      sent += bytes.length;
-    }
-    return session;
+    while (await reading.hasMore()) await session.send(reading, chunkBytes);
+    const digest = this.#checkedDigest(reading);
+    await session.commit(digest, new Uint8Array(0));
+    return { digest, size: reading.offset };
   }
 
-  async #keep(bytes: Uint8Array): Promise<void> {
-    const spool = this.#spool;
-    if (spool === null) return;
-    try {
-      await spool.append(bytes);
-    } catch {
-      // A full disk costs only the second chance.
-      this.#spool = null;
-      await spool.close().catch(() => undefined);
+  /** Where to go on: at the beginning, in a new session, unless the registry knows better; `sent` bytes were sent so far. */
+  async #positionAfter(error: UploadBroken, sent: number): Promise<number> {
+    if (this.#session !== null && !(error instanceof UploadLost)) {
+      try {
+        const position = await this.#session.position();
+        if (position <= sent) return position;
+      } catch (failure) {
+        if (!(failure instanceof UploadLost)) throw failure;
+      }
     }
+    this.#session = null;
+    return 0;
   }
 
-  #checkedDigest(): string {
-    const digest = this.#reader.digest();
+  #checkedDigest(reading: BlobReading): string {
+    const digest = reading.digest();
     if (this.#expected === undefined || this.#expected === digest) return digest;
     throw contentMismatch(this.#place.repository, this.#expected, digest);
   }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createGunzip, type Gunzip } from "node:zlib";
 import type { ByteStream } from "@dinp/core";
+import { piecesOf } from "./pieces-of.js";
 
 const MIB = 1024 * 1024;
 /** It runs in a thread of its own, so far ahead of its reader. */
@@ -16,9 +17,7 @@ export async function* gunzip(bytes: ByteStream): AsyncGenerator<Uint8Array, voi
   const unzipped = createGunzip(OPTIONS);
   void feed(bytes, unzipped);
   try {
-    for await (const piece of unzipped) {
-      if (piece instanceof Uint8Array) yield piece;
-    }
+    yield* piecesOf(unzipped);
   } finally {
     unzipped.destroy();
   }

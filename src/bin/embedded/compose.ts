@@ -161,6 +161,7 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     clock,
     parseYaml,
     templates: options.templates,
+    ...(images.spool === null ? {} : { spool: images.spool }),
     ...(options.layerCompression === "gzip" ? { compressor: createGzipCompressor() } : {}),
   });
   let routerUrl = urlOf(options.router);

@@ -6,11 +6,13 @@ import {
   messageOf,
   type Random,
   type Registry,
+  type Spool,
   type StateStore,
 } from "@dinp/core";
 import type { UpRegistryOptions } from "@dinp/core/cli";
 import { createOciRegistry, type OciLimits, type OciRegistry, type OciRegistryOptions } from "@dinp/core/oci";
 import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
+import { createFileSpool } from "@dinp/core/system";
 import type { DataFolder } from "./data-folder.js";
 import type { RegistryAccess } from "./registry-access.js";
 
@@ -29,6 +31,8 @@ export interface ImageRegistry {
   readonly registry: Registry;
   /** Null: in the data folder. */
   readonly url: string | null;
+  /** Keeps what the registry may have to be sent again; null: it never has. */
+  readonly spool: Spool | null;
   close(): Promise<void>;
 }
 
@@ -51,8 +55,9 @@ export async function openImageRegistry(options: ImageRegistryOptions): Promise<
     assertUnused(wanted);
     if (known !== chosen) await record(store, chosen);
     const registry = createOciLayoutRegistry({ dir: folder.registry });
-    return { registry, url: null, close: () => Promise.resolve() };
+    return { registry, url: null, spool: null, close: () => Promise.resolve() };
   }
+  const spool = createFileSpool({ dir: folder.uploads });
   const client: OciRegistryOptions = {
     url: chosen,
     clock: options.clock,
@@ -61,7 +66,7 @@ export async function openImageRegistry(options: ImageRegistryOptions): Promise<
     ...(access.ca === null ? {} : { ca: access.ca }),
     // Consented to on the command line, when it was chosen.
     plainHttp: chosen.startsWith("http:"),
-    spoolDir: folder.uploads,
+    spool,
   };
   const checking = new AbortController();
   const checked = check(client, checking.signal);
@@ -76,6 +81,7 @@ export async function openImageRegistry(options: ImageRegistryOptions): Promise<
   return {
     registry,
     url: chosen,
+    spool,
     close: async () => {
       checking.abort();
       await told;

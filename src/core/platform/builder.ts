@@ -9,27 +9,25 @@ import {
 } from "../build/image-plan.js";
 import { builtInTemplates } from "../build/built-in-templates.js";
 import { chooseTemplate, templateNamed, type Template } from "../build/templates.js";
-import { detectFormat, formatHeadBytes, unknownFormat } from "../build/upload-format.js";
-import { planUpload } from "../build/upload-plan.js";
 import { limits as defaultLimits } from "../model/defaults.js";
 import { DinpError, type JsonValue } from "../model/errors.js";
 import { assertImageRepository, assertImageTag } from "../model/image-names.js";
 import { assertCommand } from "../model/manifest.js";
 import type { AppManifest, ImageRef } from "../model/records.js";
-import type { Archive, ArchiveEntry, ArchiveFormat } from "../ports/archive.js";
+import type { Archive, ArchiveFormat } from "../ports/archive.js";
 import type { Compressor } from "../ports/compressor.js";
 import type { ImageWorkshop } from "../ports/image-workshop.js";
-import type { ByteStream, Descriptor, Registry } from "../ports/registry.js";
+import type { ByteSource, Descriptor, Registry } from "../ports/registry.js";
+import type { Spool } from "../ports/spool.js";
 import type { Clock, Hasher } from "../ports/system.js";
 import { pipRequirements } from "../build/pip-step.js";
-import { LayerWriter } from "./layer-writer.js";
+import { LayerWriter, type WrittenLayer } from "./layer-writer.js";
 import { PipInstaller, withEnv, type InstallSteps } from "./pip-installer.js";
-import { AppLayer, once } from "./app-layer.js";
+import { once, type AppLayer } from "./app-layer.js";
+import { AppUpload, type UploadedAs } from "./app-upload.js";
 import { findBase, mountBase, noBases, wantedBase, type BaseSource, type WantedBase } from "./base-source.js";
 import { BuildReport } from "./build-report.js";
 import { DockerfileBuilder, type FindImage } from "./dockerfile-builder.js";
-import { peekStream } from "./peek-stream.js";
-import { boundedStream } from "./bounded-stream.js";
 
 /** Bounds of one build. */
 export interface BuilderLimits {
@@ -53,6 +51,11 @@ export interface BuilderOptions {
   readonly limits?: Partial<BuilderLimits>;
   /** Base images that apps can be put on. Default: none. */
   readonly bases?: BaseSource;
+  /**
+   * Keeps uploads that come once while their layer is written, so that the registry can be sent the layer again. For registries
+   * that may lose what they were sent; default: none, and each upload is read once.
+   */
+  readonly spool?: Spool;
   /** Compresses the layers. Without one they are stored as plain tars, which is faster; their diff ids are the same. */
   readonly compressor?: Compressor;
   /** In the order in which they are tried; one is `plain`. Default: those that come with the platform. */
@@ -71,7 +74,8 @@ export interface BuilderOptions {
 export interface ImageBuildRequest {
   /** Where the image goes, such as `apps/hello`. */
   readonly repository: string;
-  readonly bytes: ByteStream;
+  /** A stream, or a function that opens it, as often as the registry has to be sent the layer again. */
+  readonly bytes: ByteSource;
   /** Default: by the first bytes. */
   readonly format?: ArchiveFormat | undefined;
   /** What the upload is called, such as `shop.war`: some templates go by it. */
@@ -113,7 +117,7 @@ export interface Builder {
   /** What apps can be made of, in the order in which it is tried. */
   readonly templates: readonly Template[];
   /**
-   * Reads the archive once, as a stream, and stores it as an OCI image: one layer in which the archive's
+   * Reads the archive as a stream, and stores it as an OCI image: one layer in which the archive's
    * entries lie below `/app`. The same entries and compression give the same digest. Paths stay as they are: a single folder around
    * everything is not taken away.
    *
@@ -181,12 +185,7 @@ class ImageBuilder implements Builder {
   async #build(request: ImageBuildRequest, signal: AbortSignal): Promise<BuildResult> {
     const { repository } = request;
     const report = new BuildReport(request.log ?? (() => undefined), this.#options.clock);
-    const app = new AppLayer({
-      parseYaml: this.#options.parseYaml,
-      templates: this.templates,
-      entriesMax: this.#limits.imageFilesMax,
-    });
-    const { layer, diffId, uploaded } = await this.#storeLayer(request, app, signal);
+    const { layer, diffId, app, uploaded } = await this.#storeLayer(request, signal);
     const { manifest, appFiles } = app;
     report.received(uploaded.format, app.size);
     const named = request.template ?? manifest?.template;
@@ -272,38 +271,19 @@ class ImageBuilder implements Builder {
     return mountBase(registry, wanted.name, image, request.repository, this.#platform, { signal });
   }
 
-  /** Archive → rewritten entries → tar → (compressed) → registry, in one pass. */
+  /** Archive → rewritten entries → tar → (compressed) → registry, in one pass, and again when the registry asks for it. */
   async #storeLayer(
     request: ImageBuildRequest,
-    app: AppLayer,
     signal: AbortSignal,
-  ): Promise<Pick<ImageParts, "layer" | "diffId"> & { readonly uploaded: UploadedAs }> {
-    const { source, uploaded } = await this.#openUpload(request, signal);
-    return { ...(await this.#layers.write(request.repository, app.entries(source), signal)), uploaded };
-  }
-
-  /** The upload's entries, and the template that the upload itself names. */
-  async #openUpload(
-    request: ImageBuildRequest,
-    signal: AbortSignal,
-  ): Promise<{ readonly source: AsyncIterable<ArchiveEntry>; readonly uploaded: UploadedAs }> {
-    const { archive, clock } = this.#options;
-    const { uploadBytesMax, imageBytesMax, imageFilesMax, idleMs } = this.#limits;
-    const bounded = boundedStream(request.bytes, { bytesMax: uploadBytesMax, idleMs }, clock, signal);
+  ): Promise<WrittenLayer & { readonly app: AppLayer; readonly uploaded: UploadedAs }> {
+    const parts = { ...this.#options, templates: this.templates, limits: this.#limits };
+    const upload = await AppUpload.open(request, parts, signal);
     try {
-      const { format, bytes } = await formatOf(bounded, request.format);
-      const facts = { format, fileName: request.fileName ?? null };
-      const { template, keepAs } = planUpload(this.templates, facts, request.template);
-      const bounds = { maxBytes: imageBytesMax, maxEntries: imageFilesMax, signal };
-      const entries = archive.read(bytes, { ...bounds, format: keepAs === null ? format : "file" });
-      const isProgram = format === "file";
-      return {
-        source: keepAs === null ? entries : named(entries, keepAs, isProgram),
-        uploaded: { format, template },
-      };
-    } catch (error) {
-      await bounded.return();
-      throw error;
+      const entries = upload.isRepeatable ? () => upload.entries() : upload.entries();
+      const written = await this.#layers.write(request.repository, entries, signal);
+      return { ...written, app: upload.app, uploaded: upload.uploaded };
+    } finally {
+      await upload.close();
     }
   }
 
@@ -339,31 +319,4 @@ class ImageBuilder implements Builder {
     hash.update(bytes);
     return `sha256:${hash.digestHex()}`;
   }
-}
-
-/** What an upload was taken for. */
-interface UploadedAs {
-  readonly format: ArchiveFormat;
-  /** The template that the upload itself names, before its files are looked at. */
-  readonly template: Template | null;
-}
-
-async function formatOf(
-  upload: ByteStream,
-  said: ArchiveFormat | undefined,
-): Promise<{ readonly format: ArchiveFormat; readonly bytes: ByteStream }> {
-  if (said !== undefined) return { format: said, bytes: upload };
-  const { head, bytes } = await peekStream(upload, formatHeadBytes);
-  const format = detectFormat(head);
-  if (format === null) throw unknownFormat(head);
-  return { format, bytes };
-}
-
-/** The one entry of a file that is kept whole. */
-async function* named(
-  entries: AsyncIterable<ArchiveEntry>,
-  path: string,
-  isProgram: boolean,
-): AsyncGenerator<ArchiveEntry, void, undefined> {
-  for await (const entry of entries) yield { ...entry, path, mode: isProgram ? 0o755 : 0o644 };
 }

@@ -212,8 +212,8 @@ class RegistryImages implements Images {
     assertCopyable(image, [...layers, config]);
     for (const { digest, size } of new Map([...layers, config].map((part) => [part.digest, part])).values()) {
       if (await this.#registry.hasBlob(repository, digest, signal)) continue;
-      const bytes = from.readBlob(image.repository, digest, signal);
-      await this.#registry.writeBlob(repository, ofSize(bytes, image, size), { expected: digest, ...signal });
+      const bytes = (): ByteStream => ofSize(from.readBlob(image.repository, digest, signal), image, size);
+      await this.#registry.writeBlob(repository, bytes, { expected: digest, ...signal });
     }
     const { mediaType, bytes } = manifest;
     const { digest } = await this.#registry.writeManifest(repository, { mediaType, bytes }, signal);

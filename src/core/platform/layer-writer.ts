@@ -25,28 +25,53 @@ export class LayerWriter {
     this.#ports = ports;
   }
 
+  /** `entries` may be a function that begins anew, the same ones each time: for a registry that has to be sent them again. */
   async write(
     repository: string,
-    entries: AsyncIterable<ArchiveEntry>,
+    entries: AsyncIterable<ArchiveEntry> | (() => AsyncIterable<ArchiveEntry>),
     signal: AbortSignal,
   ): Promise<WrittenLayer> {
-    const { registry, archive, hasher, compressor } = this.#ports;
-    const tar = new FailureKeeper(archive.write(entries, { signal }));
+    const latest: { reading: LayerReading | null } = { reading: null };
+    const open = (): ByteStream => {
+      latest.reading = this.#read(typeof entries === "function" ? entries() : entries, signal);
+      return latest.reading.bytes;
+    };
+    const source = typeof entries === "function" ? open : open();
     try {
-      if (compressor === undefined) {
-        const blob = await registry.writeBlob(repository, tar, { signal });
-        return { layer: { mediaType: mediaTypes.layerTar, ...blob }, diffId: blob.digest };
-      }
-      const hash = hasher.sha256();
-      const compressed = compressor.compress(hashed(tar, hash), { signal });
-      const blob = await registry.writeBlob(repository, compressed, { signal });
-      const layer = { mediaType: compressor.layerMediaType, ...blob };
-      return { layer, diffId: `sha256:${hash.digestHex()}` };
+      const blob = await this.#ports.registry.writeBlob(repository, source, { signal });
+      if (latest.reading === null) throw new TypeError("The registry stored a layer that it has not read.");
+      const { mediaType, diffIdOf } = latest.reading;
+      return { layer: { mediaType, ...blob }, diffId: diffIdOf(blob.digest) };
     } catch (error) {
       // What went wrong in the archive says more than what a registry makes of a broken stream.
-      throw tar.failure === null ? error : tar.failure.error;
+      const failure = latest.reading?.tar.failure ?? null;
+      throw failure === null ? error : failure.error;
     }
   }
+
+  #read(entries: AsyncIterable<ArchiveEntry>, signal: AbortSignal): LayerReading {
+    const { archive, hasher, compressor } = this.#ports;
+    const tar = new FailureKeeper(archive.write(entries, { signal }));
+    if (compressor === undefined) {
+      return { tar, bytes: tar, mediaType: mediaTypes.layerTar, diffIdOf: (digest) => digest };
+    }
+    const hash = hasher.sha256();
+    return {
+      tar,
+      bytes: compressor.compress(hashed(tar, hash), { signal }),
+      mediaType: compressor.layerMediaType,
+      diffIdOf: () => `sha256:${hash.digestHex()}`,
+    };
+  }
+}
+
+/** A layer on its way from its entries to the registry. */
+interface LayerReading {
+  readonly tar: FailureKeeper;
+  readonly bytes: ByteStream;
+  readonly mediaType: string;
+  /** The digest of the tar, of which `digest` is that of what was stored; once, at the end. */
+  readonly diffIdOf: (digest: string) => string;
 }
 
 /** The same bytes, which the hash sees as they pass. */

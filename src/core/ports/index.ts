@@ -11,6 +11,7 @@ export * from "./registry-connector.js";
 export * from "./route-cache.js";
 export * from "./route-table.js";
 export * from "./runtime.js";
+export * from "./spool.js";
 export * from "./state-store.js";
 export * from "./step-runner.js";
 export * from "./system.js";

@@ -1,6 +1,12 @@
 /** Bytes that arrive in pieces. A piece belongs to its reader: it does not change any more. */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
+/**
+ * Bytes that are read once, or a function that opens them: at their beginning and the same ones each time. A stream that it
+ * opened before is left by then; one stream is read at a time.
+ */
+export type ByteSource = ByteStream | (() => ByteStream);
+
 /** OCI content descriptor (image-spec 1.1, descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
@@ -48,12 +54,15 @@ export interface Registry {
   /** The blob's bytes; the stream rejects at its end with `DINP_DIGEST_MISMATCH` when they do not match. `DINP_IMAGE_NOT_FOUND`. */
   readBlob(repository: string, digest: string, options?: { readonly signal?: AbortSignal }): ByteStream;
   /**
-   * Stores a blob from a stream of unknown digest or, with `expected`, of a known one. Nothing partial is ever visible.
-   * The stream is read once, with back-pressure; when it fails, the write fails with its error. Idempotent.
+   * Stores a blob from a source of unknown digest or, with `expected`, of a known one. Nothing partial is ever visible.
+   * A stream is read once, with back-pressure; when it fails, the write fails with its error. A source that is a function
+   * may be opened again where the registry has lost what it was sent, never after a failure of its own: the blob is then
+   * what the last stream gave, which was read to its end. One that gives other bytes the second time is refused
+   * (`DINP_DIGEST_MISMATCH`). Idempotent.
    */
   writeBlob(
     repository: string,
-    bytes: ByteStream,
+    bytes: ByteSource,
     options?: { readonly expected?: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly digest: string; readonly size: number }>;
   /** Makes a blob of one repository available in another without sending it; false when it is not there. */

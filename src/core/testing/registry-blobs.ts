@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DinpError } from "../model/errors.js";
 import type { ByteStream } from "../ports/registry.js";
 import { later, rejectsWith } from "./conformance.js";
 import type { RegistryCases } from "./registry-harness.js";
@@ -111,6 +112,41 @@ export const blobCases: RegistryCases = {
     };
     const { size } = await registry.writeBlob(HELLO, source);
     assert.deepEqual({ size, iterators, askedAtOnce }, { size: 200_000, iterators: 1, askedAtOnce: 1 });
+  },
+
+  "a blob can come from a source that can be read again": async (registry) => {
+    const bytes = pattern(3_000_000);
+    let opened = 0;
+    let ended = 0;
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      yield* pieces(bytes, 100_000);
+      ended = opened;
+    };
+    const written = await registry.writeBlob(HELLO, () => {
+      opened += 1;
+      return source();
+    });
+    assert.deepEqual(written, { digest: sha256(bytes), size: bytes.length });
+    assert.ok(opened > 0);
+    assert.equal(ended, opened, "the stream that was opened last was read to its end");
+    assert.deepEqual(await collect(registry.readBlob(HELLO, written.digest)), bytes);
+  },
+
+  "a source that fails is not read again: its own error comes out": async (registry) => {
+    const bytes = pattern(3_000_000);
+    const failure = new DinpError("DINP_UNAVAILABLE", "The source broke.", { retryable: true });
+    let opened = 0;
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      yield* pieces(bytes, 100_000);
+      throw failure;
+    };
+    const write = registry.writeBlob(HELLO, () => {
+      opened += 1;
+      return source();
+    });
+    await assert.rejects(write, (error) => error === failure);
+    assert.equal(opened, 1);
+    assert.equal(await registry.hasBlob(HELLO, sha256(bytes)), false);
   },
 
   "an absent blob is not found": async (registry) => {

@@ -9,7 +9,7 @@ export const quick: Partial<OciLimits> = {
   attempts: 4,
   retryMs: 5,
   retryMsMax: 50,
-  chunkBytes: 256 * 1024,
+  heldBytes: 256 * 1024,
 };
 
 export function clientOf(url: string, options: Omit<Partial<OciRegistryOptions>, "url"> = {}): OciRegistry {

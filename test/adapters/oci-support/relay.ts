@@ -18,10 +18,13 @@ export interface RelayedRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
+  readonly body: Buffer;
 }
 
 /** What a relay does with a request: an answer of its own instead of the server's, or a change of the server's. */
 export interface RelayRules {
+  /** An answer before anything of the request's body is read; null reads it. */
+  readonly early?: (asked: Omit<RelayedRequest, "body">) => Partial<RelayedAnswer> | null;
   /** An answer without asking the server; null asks it. */
   readonly instead?: (asked: RelayedRequest) => Partial<RelayedAnswer> | null;
   /** A change of the server's answer. */
@@ -58,14 +61,13 @@ export class Relay {
   }
 
   async #relay(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const asked = { method: incoming.method ?? "", path: incoming.url ?? "", headers: incoming.headers };
+    const head = { method: incoming.method ?? "", path: incoming.url ?? "", headers: incoming.headers };
+    const early = this.rules.early?.(head) ?? null;
+    const asked = { ...head, body: early === null ? await collectBody(incoming) : Buffer.alloc(0) };
     this.requests.push(asked);
-    const sent = await collectBody(incoming);
-    const own = this.rules.instead?.(asked) ?? null;
+    const own = early ?? this.rules.instead?.(asked) ?? null;
     const answer =
-      own === null
-        ? await this.#ask(asked, sent)
-        : { status: 200, headers: {}, body: Buffer.alloc(0), ...own };
+      own === null ? await this.#ask(asked) : { status: 200, headers: {}, body: Buffer.alloc(0), ...own };
     if (own === null) this.rules.change?.(answer, asked);
     response.writeHead(answer.status, {
       ...answer.headers,
@@ -74,7 +76,7 @@ export class Relay {
     response.end(answer.body);
   }
 
-  async #ask({ method, path, headers }: RelayedRequest, body: Buffer): Promise<RelayedAnswer> {
+  async #ask({ method, path, headers, body }: RelayedRequest): Promise<RelayedAnswer> {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const asking = request(`${this.#target}${path}`, { method, headers, agent: false }, resolve);
       asking.on("error", reject);
