@@ -1,10 +1,11 @@
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { open, readFile, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline, Readable } from "node:stream";
 import { DinpError, type ArchiveEntry, type ByteStream } from "@dinp/core";
 import { defaultIgnorePatterns, IgnoreRules } from "./ignore-rules.js";
 import { mapAhead } from "./map-ahead.js";
+import { Pace } from "./pace.js";
 import { identityOf, unreadable, walkDirectory, type WalkedEntry } from "./walk-directory.js";
 import { writeTar } from "./write-tar.js";
 
@@ -97,7 +98,8 @@ async function* archiveEntries(
     bytes += newBytes;
     options.onProgress?.({ files, bytes, totalBytes });
   };
-  const readAhead = (entry: WalkedEntry): Promise<PackedEntry> => readSmall(dir, entry);
+  const pace = new Pace();
+  const readAhead = (entry: WalkedEntry): Promise<PackedEntry> => readSmall(dir, entry, pace);
   for await (const { entry, whole } of mapAhead(entries, READ_AHEAD, readAhead)) {
     const { path, type, size, linkTarget } = entry;
     const mode = type === "symlink" ? 0o777 : type === "directory" || entry.executable ? 0o755 : 0o644;
@@ -118,11 +120,44 @@ interface PackedEntry {
   readonly whole: readonly Uint8Array[] | null;
 }
 
-async function readSmall(dir: string, entry: WalkedEntry): Promise<PackedEntry> {
+async function readSmall(dir: string, entry: WalkedEntry, pace: Pace): Promise<PackedEntry> {
   if (entry.type !== "file" || entry.size > READ_BYTES) return { entry, whole: null };
-  const whole: Uint8Array[] = [];
-  for await (const piece of readUnchanged(dir, entry)) whole.push(piece);
+  const whole = await pace.call(
+    () => readInPlace(dir, entry),
+    async () => {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of readUnchanged(dir, entry)) pieces.push(piece);
+      return pieces;
+    },
+  );
   return { entry, whole };
+}
+
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** As {@link readUnchanged}, at once. */
+function readInPlace(dir: string, entry: WalkedEntry): readonly Uint8Array[] {
+  const file = openInPlace(dir, entry);
+  try {
+    const bytes = Buffer.allocUnsafe(entry.size);
+    for (let done = 0; done < bytes.length;) {
+      const read = readSync(file, bytes, done, bytes.length - done, null);
+      if (read === 0) throw changed(entry);
+      done += read;
+    }
+    if (identityOf(fstatSync(file)) !== entry.identity) throw changed(entry);
+    return [bytes];
+  } finally {
+    closeSync(file);
+  }
+}
+
+function openInPlace(dir: string, entry: WalkedEntry): number {
+  try {
+    return openSync(join(dir, entry.path), OPEN_FLAGS);
+  } catch (error) {
+    throw unreadable(entry.path, error);
+  }
 }
 
 async function* counted(
@@ -137,8 +172,7 @@ async function* counted(
 
 /** The file's bytes, exactly as many as were announced; rejects, at the latest at their end, when it is not the file that was walked. */
 async function* readUnchanged(dir: string, entry: WalkedEntry): AsyncGenerator<Uint8Array, void, undefined> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const file = await open(join(dir, entry.path), flags).catch((error: unknown) => {
+  const file = await open(join(dir, entry.path), OPEN_FLAGS).catch((error: unknown) => {
     throw unreadable(entry.path, error);
   });
   try {

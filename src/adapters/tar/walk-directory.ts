@@ -1,9 +1,10 @@
+import { lstatSync, type Stats } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { Stats } from "node:fs";
 import { DinpError, limits } from "@dinp/core";
 import type { IgnoreRules } from "./ignore-rules.js";
 import { mapAhead } from "./map-ahead.js";
+import { Pace } from "./pace.js";
 
 const DESCRIBED_AHEAD = 16;
 
@@ -36,10 +37,11 @@ export async function walkDirectory(
 ): Promise<readonly WalkedEntry[]> {
   const entries: WalkedEntry[] = [];
   const pending: WalkedEntry[] = [];
+  const pace = new Pace();
   const enter = async (path: string): Promise<void> => {
     const names = await namesOf(dir, path, rules);
     const found: WalkedEntry[] = [];
-    for await (const entry of mapAhead(names, DESCRIBED_AHEAD, (name) => describe(dir, name))) {
+    for await (const entry of mapAhead(names, DESCRIBED_AHEAD, (name) => describe(dir, name, pace))) {
       if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "Packing the folder was aborted.");
       found.push(entry);
       if (entries.length + pending.length + found.length > limits.imageFilesMax) throw tooMany(dir);
@@ -66,13 +68,16 @@ async function namesOf(dir: string, path: string, rules: IgnoreRules): Promise<s
     .map(({ child }) => child);
 }
 
-async function describe(dir: string, path: string): Promise<WalkedEntry> {
+async function describe(dir: string, path: string, pace: Pace): Promise<WalkedEntry> {
   if (path.includes("\uFFFD")) {
     throw refused(path, "its name is not valid UTF-8", "Rename it, or list it in .dinpignore.");
   }
   const full = join(dir, path);
   try {
-    const stats = await lstat(full);
+    const stats = await pace.call(
+      () => lstatSync(full),
+      () => lstat(full),
+    );
     const common = { path, executable: (stats.mode & 0o111) !== 0, identity: identityOf(stats) };
     if (stats.isFile()) return { ...common, type: "file", size: stats.size, linkTarget: null };
     if (stats.isDirectory()) return { ...common, type: "directory", size: 0, linkTarget: null };
