@@ -6,7 +6,6 @@ import { createGzipCompressor } from "@dinp/core/gzip";
 import { createOciRegistry } from "@dinp/core/oci";
 import { createFileSpool, createNodeHasher, createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
-import { parseYaml } from "@dinp/core/yaml";
 
 export type Compression = "none" | "gzip";
 
@@ -40,7 +39,7 @@ export async function buildIntoRegistry(
       archive: createTarArchive(),
       hasher: createNodeHasher(),
       clock,
-      parseYaml,
+      parseYaml: async (text) => (await import("@dinp/core/yaml")).parseYaml(text),
       platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
       ...(compression === "gzip" ? { compressor: createGzipCompressor() } : {}),
     });

@@ -1,18 +1,14 @@
 // Runs the built program: with vitest alone, run `npm run build` first.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { Agent, createServer, request, type RequestListener } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually, Hopeless, projectRoot, runProgram, temporaryFolder } from "./harness.js";
-
-const program = join(projectRoot, "dist/bin/dinp-router.js");
+import { eventually, runProgram, temporaryFolder } from "./harness.js";
+import { get, program, startApp, startLoad, startRouter } from "./router-support.js";
 
 test("requests follow the file: a switch under load fails none, a bad edit changes nothing and is told", async () => {
   const [first, second] = [await startApp("first"), await startApp("second")];
   const file = await routeFile(routesTo(first));
-  const router = await startRouter(file);
+  const router = await startRouter("--routes", file);
   expect(router.output()).toMatch(
     /^dinp-router listens on http:\/\/127\.0\.0\.1:\d+ with 1 route to 1 endpoint of /,
   );
@@ -45,7 +41,7 @@ test("SIGTERM lets a request in flight end, and takes no other", async () => {
     response.write("begun ");
     answer = () => response.end("and ended");
   });
-  const router = await startRouter(await routeFile(routesTo(app)));
+  const router = await startRouter("--routes", await routeFile(routesTo(app)));
   const inFlight = get(router.port, "shop.test", () => {
     router.child.kill("SIGTERM");
   });
@@ -62,7 +58,7 @@ test("SIGTERM cuts a request that does not end within --drain", async () => {
   const app = await startApp("endless", (_request, response) => {
     response.write("begun");
   });
-  const router = await startRouter(await routeFile(routesTo(app)), "--drain", "50ms");
+  const router = await startRouter("--routes", await routeFile(routesTo(app)), "--drain", "50ms");
   const inFlight = get(router.port, "shop.test", () => {
     router.child.kill("SIGTERM");
   });
@@ -127,108 +123,4 @@ async function routeFile(text: string): Promise<string> {
   const file = join(path, "routes.json");
   await writeFile(file, text);
   return file;
-}
-
-/** An app that answers with its name unless it is told how; gives its address. */
-async function startApp(name: string, listener?: RequestListener): Promise<string> {
-  const server = createServer(listener ?? ((_request, response) => response.end(name)));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("The app has no port.");
-  return `127.0.0.1:${String(address.port)}`;
-}
-
-interface RunningRouter {
-  readonly child: ChildProcess;
-  readonly port: number;
-  readonly output: () => string;
-  readonly errors: () => string;
-  /** The exit code. */
-  readonly ended: Promise<number | null>;
-}
-
-async function startRouter(file: string, ...more: readonly string[]): Promise<RunningRouter> {
-  const args = [program, "--routes", file, "--listen", "127.0.0.1:0", ...more];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-  const ended = new Promise<number | null>((resolve) => {
-    child.once("close", resolve);
-  });
-  onTestFinished(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const port = await eventually("dinp-router", () => {
-    if (child.exitCode !== null) throw new Hopeless(`dinp-router ended: ${stdout}${stderr}`);
-    const listening = /listens on http:\/\/127\.0\.0\.1:(\d+) /.exec(stdout);
-    return listening === null ? undefined : Number(listening[1]);
-  });
-  return { child, port, output: () => stdout, errors: () => stderr, ended };
-}
-
-interface Answer {
-  readonly status: number | undefined;
-  readonly body: string;
-}
-
-function get(
-  port: number,
-  host: string,
-  onHead: () => void = () => undefined,
-  agent?: Agent,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const options = { host: "127.0.0.1", port, headers: { host }, agent: agent ?? false };
-    const asking = request(options, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        if (body === "") onHead();
-        body += chunk;
-      });
-      response.once("end", () => {
-        resolve({ status: response.statusCode, body });
-      });
-      response.once("error", reject);
-    });
-    asking.once("error", reject);
-    asking.end();
-  });
-}
-
-/** Asks again and again, on connections that are kept and on new ones. */
-function startLoad(port: number, host: string) {
-  const answers: string[] = [];
-  const failures: unknown[] = [];
-  const agent = new Agent({ keepAlive: true });
-  let isOver = false;
-  const ask = async (own?: Agent): Promise<void> => {
-    while (!isOver) {
-      try {
-        const { status, body } = await get(port, host, undefined, own);
-        if (status === 200) answers.push(body);
-        else failures.push(`${String(status)} ${body}`);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  const asking = Promise.all([ask(agent), ask(agent), ask(), ask()]);
-  return {
-    answers,
-    failures,
-    end: async () => {
-      isOver = true;
-      await asking;
-      agent.destroy();
-    },
-  };
 }

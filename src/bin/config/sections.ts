@@ -1,6 +1,7 @@
 import {
   choice,
   duration,
+  flag,
   hostPort,
   integer,
   listOf,
@@ -35,14 +36,23 @@ export const observeSection = {
   ),
 } as const satisfies Settings[string];
 
-/** Where the routes come from. */
+/** The Redis that holds the route table: one server, one behind Sentinel, or a Redis Cluster. */
 export const tableSection = {
-  url: url(["redis", "rediss"], {
-    doc: "the Redis that holds the route table, such as redis://:PASSWORD@HOST:6379/0",
-    secret: true,
-  }),
-  prefix: text({
-    doc: "the beginning of all keys in Redis; each cluster needs one of its own",
+  url: optional(
+    url(["redis", "rediss"], {
+      doc: "one Redis server, such as redis://:PASSWORD@HOST:6379/0",
+      secret: true,
+    }),
+  ),
+  sentinels: listOf(hostPort({ doc: "the sentinels that know which server is the primary" })),
+  primary: text({ doc: "the name by which the sentinels know it", default: "mymaster" }),
+  nodes: listOf(hostPort({ doc: "some nodes of a Redis Cluster" })),
+  username: optional(text({ doc: "the user, behind Sentinel and in a Redis Cluster" })),
+  password: optional(text({ doc: "its password", secret: true })),
+  tls: flag({ doc: "whether sentinels and nodes are spoken to by TLS" }),
+  caFile: optional(text({ doc: "authorities to trust in place of the system's, as PEM", form: "FILE" })),
+  cluster: textLike(/^[a-z0-9._-]{1,64}$/, "1 to 64 of a-z, 0-9, '.', '_' and '-'", {
+    doc: "the cluster's name in Redis: several can share one",
     default: "dinp",
   }),
 } as const satisfies Settings[string];

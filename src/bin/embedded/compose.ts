@@ -28,7 +28,6 @@ import {
 } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
 import { createUploadFetcher } from "@dinp/core/url-fetch";
-import { parseYaml } from "@dinp/core/yaml";
 import { createSingleFileReader, createZipReader } from "@dinp/core/zip";
 import type { HostPort } from "../config/setting.js";
 import { createRequestRouter, urlOf } from "../router/request-router.js";
@@ -159,7 +158,8 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     archive,
     hasher,
     clock,
-    parseYaml,
+    // Most apps say nothing in it.
+    parseYaml: async (text) => (await import("@dinp/core/yaml")).parseYaml(text),
     templates: options.templates,
     ...(images.spool === null ? {} : { spool: images.spool }),
     ...(options.layerCompression === "gzip" ? { compressor: createGzipCompressor() } : {}),

@@ -5,9 +5,9 @@ import {
   extendTemplates,
   messageOf,
   parseTemplates,
+  type JsonValue,
   type Template,
 } from "@dinp/core";
-import { parseYaml } from "@dinp/core/yaml";
 
 /** The templates of the platform, and before them those in an operator's file. `DINP_INVALID` names the file. */
 export async function readTemplates(file: string | null): Promise<readonly Template[]> {
@@ -18,10 +18,11 @@ export async function readTemplates(file: string | null): Promise<readonly Templ
   } catch (cause) {
     throw new DinpError("DINP_INVALID", `The templates cannot be read: ${messageOf(cause)}.`, { cause });
   }
-  return extendTemplates(builtInTemplates, parseTemplates(yamlOf(text, file), file));
+  return extendTemplates(builtInTemplates, parseTemplates(await yamlOf(text, file), file));
 }
 
-function yamlOf(text: string, file: string): ReturnType<typeof parseYaml> {
+async function yamlOf(text: string, file: string): Promise<JsonValue> {
+  const { parseYaml } = await import("@dinp/core/yaml");
   try {
     return parseYaml(text);
   } catch (cause) {

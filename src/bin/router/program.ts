@@ -6,16 +6,17 @@ import { createFileLocalState, createSystemRandom } from "@dinp/core/system";
 import { join } from "node:path";
 import { part, provide, registerRouter, tokens } from "../compose/index.js";
 import { ConfigError } from "../config/load-config.js";
+import { namesRedis, redisPlaceOf, shownRedis } from "../config/redis-place.js";
 import { routerSection, tableSection } from "../config/sections.js";
-import { optional, type Settings, type ValuesOf } from "../config/setting.js";
+import type { Settings, ValuesOf } from "../config/setting.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
 import { measureRouter } from "./metrics.js";
 import { createRequestRouter, urlOf } from "./request-router.js";
-import { fileSource, type TableSource } from "./table-source.js";
+import { fileSource, redisSource, type TableSource } from "./table-source.js";
 
 const settings = {
   router: routerSection,
-  table: { ...tableSection, url: optional(tableSection.url) },
+  table: tableSection,
 } as const satisfies Settings;
 
 type Config = ValuesOf<typeof settings>;
@@ -36,7 +37,8 @@ SIGTERM and SIGINT: /healthz says 503, requests are taken for --drain-delay, tho
 the file is read again; a table that was refused for its few routes is believed. Exit codes: 0 stopped by a signal, 1 failed,
 2 wrong usage.`,
   check: async ({ router, table }) => {
-    assertOneSource(router.routes, table.url, router.dataDir);
+    assertOneSource({ router, table });
+    if (router.routes === null) await redisPlaceOf(table);
     return router.routes === null ? [] : [`${router.routes}: ${count(await readRouteFile(router.routes))}`];
   },
   run,
@@ -91,22 +93,25 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   if (own.drainDelay > 0) await Promise.race([clock.sleep(own.drainDelay), ended]);
 }
 
-function sourceOf(config: Config, { logger }: ProgramContext): Promise<TableSource> {
-  const { routes, dataDir } = config.router;
-  assertOneSource(routes, config.table.url, dataDir);
+async function sourceOf(config: Config, { logger }: ProgramContext): Promise<TableSource> {
+  assertOneSource(config);
+  const { router, table } = config;
   const parts = { logger, random: createSystemRandom() };
-  return Promise.resolve(fileSource(routes ?? "", parts));
+  if (router.routes !== null) return fileSource(router.routes, parts);
+  const { cluster } = table;
+  return redisSource({ redis: await redisPlaceOf(table), cluster, name: shownRedis(table) }, parts);
 }
 
-function assertOneSource(routes: string | null, url: string | null, dataDir: string | null): void {
-  if (routes === null && url === null) {
+function assertOneSource({ router: { routes, dataDir }, table }: Config): void {
+  const hasTable = namesRedis(table);
+  if (routes === null && !hasTable) {
     throw new ConfigError([
       "router.routes and table.url are both missing: give the platform's table with --table-url, or a file with --routes",
     ]);
   }
-  if (routes !== null && url !== null)
-    throw new ConfigError(["router.routes and table.url are both given: routes come from one of them"]);
-  if (url !== null && dataDir === null)
+  if (routes !== null && hasTable)
+    throw new ConfigError(["router.routes and a table are both given: routes come from one of them"]);
+  if (hasTable && dataDir === null)
     throw new ConfigError(["router.dataDir is missing: with a table the last good one is kept there"]);
 }
 

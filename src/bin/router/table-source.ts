@@ -1,6 +1,7 @@
 import { messageOf, type Logger, type Random, type RouteTable } from "@dinp/core";
 import { createFileRouteTable } from "@dinp/core/file";
 import { createMemoryRouteTable } from "@dinp/core/memory";
+import { createRedisRouteTable, type RedisPlace } from "@dinp/core/redis";
 
 /** Where a router's routes come from. */
 export interface TableSource {
@@ -38,5 +39,19 @@ export function fileSource(path: string, { random, logger }: TableSourceParts): 
         logger.warn("the route file was not read again", { reason: messageOf(error) });
       }
     },
+  };
+}
+
+/** The table of a platform, in Redis. */
+export function redisSource(
+  { redis, cluster, name }: { readonly redis: RedisPlace; readonly cluster: string; readonly name: string },
+  { random, logger }: TableSourceParts,
+): TableSource {
+  return {
+    table: createRedisRouteTable({ redis, cluster, random, logger }),
+    name,
+    open: () => Promise.resolve(),
+    // The follower believes the next table by itself.
+    reread: () => Promise.resolve(),
   };
 }

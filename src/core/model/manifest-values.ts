@@ -41,6 +41,17 @@ export function readIn<T>(source: string, read: () => T): T {
   }
 }
 
+/** {@link readIn} for what is read later. */
+export async function readLaterIn<T>(source: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    return readIn(source, () => {
+      throw error;
+    });
+  }
+}
+
 /** The value of an own key of a map. */
 export function own(value: JsonObject, key: string): JsonValue | undefined {
   return Object.hasOwn(value, key) ? value[key] : undefined;

@@ -4,16 +4,17 @@ import { templateNamed, type Template } from "../build/templates.js";
 import type { AppFiles } from "../build/choose-command.js";
 import { DinpError, type JsonValue } from "../model/errors.js";
 import { parseManifest } from "../model/manifest.js";
-import { readIn } from "../model/manifest-values.js";
+import { readLaterIn } from "../model/manifest-values.js";
 import type { AppManifest } from "../model/records.js";
 import type { ArchiveEntry } from "../ports/archive.js";
 import type { ByteStream } from "../ports/registry.js";
 
 /** One app's entries on their way from its archive to its layer, and what is learned of them as they pass. */
 export class AppLayer {
-  readonly #parseYaml: (text: string) => JsonValue;
+  readonly #parseYaml: (text: string) => JsonValue | Promise<JsonValue>;
   readonly #templates: readonly Template[];
   readonly #entriesMax: number;
+  readonly #onComplete: () => void;
   readonly #tree = new AppTree();
   readonly #rootNames = new Set<string>();
   readonly #texts = new Map<string, string>();
@@ -23,13 +24,16 @@ export class AppLayer {
   #bytes = 0;
 
   constructor(options: {
-    readonly parseYaml: (text: string) => JsonValue;
+    readonly parseYaml: (text: string) => JsonValue | Promise<JsonValue>;
     readonly templates: readonly Template[];
     readonly entriesMax: number;
+    /** Called when the last entry has passed. */
+    readonly onComplete?: () => void;
   }) {
     this.#parseYaml = options.parseYaml;
     this.#templates = options.templates;
     this.#entriesMax = options.entriesMax;
+    this.#onComplete = options.onComplete ?? (() => undefined);
   }
 
   /** Files of the app, and their bytes, so far. */
@@ -71,10 +75,12 @@ export class AppLayer {
         : entry.content;
       yield this.#emit(this.#withMode(rewritten), content);
     }
-    if (this.#files > 0) return;
-    throw new DinpError("DINP_ARCHIVE_REFUSED", "The archive has no files.", {
-      hint: "Push the folder that holds the built app.",
-    });
+    if (this.#files === 0) {
+      throw new DinpError("DINP_ARCHIVE_REFUSED", "The archive has no files.", {
+        hint: "Push the folder that holds the built app.",
+      });
+    }
+    this.#onComplete();
   }
 
   /** A hard link has its file's mode: who unpacks it may set that anew. */
@@ -101,13 +107,13 @@ export class AppLayer {
   async #readAtRoot(entry: RewrittenEntry, content: ByteStream): Promise<ByteStream> {
     const bytes = await collect(content, entry.size);
     const text = decodeRootFile(entry.path, bytes);
-    if (entry.path === "dinp.yaml") this.#manifest = this.#readManifest(text);
+    if (entry.path === "dinp.yaml") this.#manifest = await this.#readManifest(text);
     this.#texts.set(entry.path, text);
     return once(bytes);
   }
 
-  #readManifest(text: string): AppManifest {
-    const value = readIn("dinp.yaml", () => this.#parseYaml(text));
+  async #readManifest(text: string): Promise<AppManifest> {
+    const value = await readLaterIn("dinp.yaml", () => this.#parseYaml(text));
     const manifest = parseManifest(value);
     if (manifest.template !== undefined) templateNamed(this.#templates, manifest.template);
     return manifest;

@@ -29,7 +29,7 @@ export interface AppUploadRequest {
 export interface AppUploadParts {
   readonly archive: Archive;
   readonly clock: Clock;
-  readonly parseYaml: (text: string) => JsonValue;
+  readonly parseYaml: (text: string) => JsonValue | Promise<JsonValue>;
   readonly templates: readonly Template[];
   readonly limits: {
     readonly uploadBytesMax: number;
@@ -39,6 +39,8 @@ export interface AppUploadParts {
   };
   /** Lets an upload that comes once be read again. */
   readonly spool?: Spool;
+  /** Called when an upload was read whole: what it holds is known before all of it is stored. */
+  readonly onComplete?: (app: AppLayer, uploaded: UploadedAs) => void;
 }
 
 /** One app's upload as the entries of its layer, from the beginning as often as the layer has to be written. */
@@ -124,8 +126,14 @@ export class AppUpload {
   }
 
   #newApp(): AppLayer {
-    const { parseYaml, templates, limits } = this.#parts;
-    return new AppLayer({ parseYaml, templates, entriesMax: limits.imageFilesMax });
+    const { parseYaml, templates, limits, onComplete } = this.#parts;
+    const app: AppLayer = new AppLayer({
+      ...{ parseYaml, templates, entriesMax: limits.imageFilesMax },
+      onComplete: () => {
+        onComplete?.(app, this.uploaded);
+      },
+    });
+    return app;
   }
 }
 

@@ -24,7 +24,8 @@ import { pipRequirements } from "../build/pip-step.js";
 import { LayerWriter, type WrittenLayer } from "./layer-writer.js";
 import { PipInstaller, withEnv, type InstallSteps } from "./pip-installer.js";
 import { once, type AppLayer } from "./app-layer.js";
-import { AppUpload, type UploadedAs } from "./app-upload.js";
+import { AppUpload, type AppUploadParts, type UploadedAs } from "./app-upload.js";
+import { BaseAhead } from "./base-ahead.js";
 import { findBase, mountBase, noBases, wantedBase, type BaseSource, type WantedBase } from "./base-source.js";
 import { BuildReport } from "./build-report.js";
 import { DockerfileBuilder, type FindImage } from "./dockerfile-builder.js";
@@ -47,7 +48,7 @@ export interface BuilderOptions {
   readonly hasher: Hasher;
   readonly clock: Clock;
   /** Reads `dinp.yaml`; `DINP_INVALID` with the place of the mistake. */
-  readonly parseYaml: (text: string) => JsonValue;
+  readonly parseYaml: (text: string) => JsonValue | Promise<JsonValue>;
   readonly limits?: Partial<BuilderLimits>;
   /** Base images that apps can be put on. Default: none. */
   readonly bases?: BaseSource;
@@ -185,14 +186,13 @@ class ImageBuilder implements Builder {
   async #build(request: ImageBuildRequest, signal: AbortSignal): Promise<BuildResult> {
     const { repository } = request;
     const report = new BuildReport(request.log ?? (() => undefined), this.#options.clock);
-    const { layer, diffId, app, uploaded } = await this.#storeLayer(request, signal);
+    const ahead = new BaseAhead();
+    const { layer, diffId, app, uploaded } = await this.#storeLayer(request, signal, (read, as) => {
+      ahead.begin(() => this.#baseAhead(request, read, as, signal));
+    });
     const { manifest, appFiles } = app;
     report.received(uploaded.format, app.size);
-    const named = request.template ?? manifest?.template;
-    const template =
-      named === undefined
-        ? (uploaded.template ?? chooseTemplate(this.templates, appFiles))
-        : templateNamed(this.templates, named);
+    const template = this.#template(request, app, uploaded);
     report.template(template, request.template, manifest?.template);
     if (template.build === "dockerfile") {
       this.#dockerfiles.workshopFor(template.name, request.base);
@@ -226,6 +226,7 @@ class ImageBuilder implements Builder {
       request,
       wantedBase(request.base, manifest?.base, template),
       report,
+      ahead,
       signal,
     );
     const isPython = template.requires.includes("python3") || requires.includes("python3");
@@ -262,21 +263,47 @@ class ImageBuilder implements Builder {
     request: ImageBuildRequest,
     wanted: WantedBase | null,
     report: BuildReport,
+    ahead: BaseAhead,
     signal: AbortSignal,
   ): Promise<BaseImage | null> {
     const image = wanted === null ? null : await findBase(this.#bases, wanted, { signal });
     report.base(wanted, image);
     if (wanted === null || image === null) return null;
+    const mounted = await ahead.mounted();
+    if (mounted?.name === wanted.name && mounted.digest === image.digest) return mounted;
     const { registry } = this.#options;
     return mountBase(registry, wanted.name, image, request.repository, this.#platform, { signal });
+  }
+
+  /** What {@link ImageBuilder.#base} will probably need, while the rest of the layer is stored. */
+  async #baseAhead(
+    request: ImageBuildRequest,
+    app: AppLayer,
+    uploaded: UploadedAs,
+    signal: AbortSignal,
+  ): Promise<BaseImage | null> {
+    const template = this.#template(request, app, uploaded);
+    const wanted = wantedBase(request.base, app.manifest?.base, template);
+    if (wanted === null || template.build === "dockerfile") return null;
+    const image = await findBase(this.#bases, wanted, { signal });
+    if (image === null) return null;
+    const { registry } = this.#options;
+    return mountBase(registry, wanted.name, image, request.repository, this.#platform, { signal });
+  }
+
+  #template(request: ImageBuildRequest, { manifest, appFiles }: AppLayer, uploaded: UploadedAs): Template {
+    const named = request.template ?? manifest?.template;
+    if (named !== undefined) return templateNamed(this.templates, named);
+    return uploaded.template ?? chooseTemplate(this.templates, appFiles);
   }
 
   /** Archive → rewritten entries → tar → (compressed) → registry, in one pass, and again when the registry asks for it. */
   async #storeLayer(
     request: ImageBuildRequest,
     signal: AbortSignal,
+    onComplete: NonNullable<AppUploadParts["onComplete"]>,
   ): Promise<WrittenLayer & { readonly app: AppLayer; readonly uploaded: UploadedAs }> {
-    const parts = { ...this.#options, templates: this.templates, limits: this.#limits };
+    const parts = { ...this.#options, templates: this.templates, limits: this.#limits, onComplete };
     const upload = await AppUpload.open(request, parts, signal);
     try {
       const entries = upload.isRepeatable ? () => upload.entries() : upload.entries();
