@@ -72,6 +72,18 @@ export { sql } from "kysely";
 // --- src/adapters/sql/a.ts is legal
 export { sql } from "kysely";
 
+// --- src/adapters/sql/a.ts breaks dinp/folder-imports (driver)
+export { Pool } from "pg";
+
+// --- src/adapters/postgres/a.ts is legal
+export { Pool } from "pg";
+
+// --- src/adapters/sql/a.ts breaks dinp/folder-imports (driver)
+export { createConnection } from "mysql2";
+
+// --- src/adapters/mysql/a.ts is legal
+export { createConnection } from "mysql2";
+
 // --- src/adapters/memory/a.ts breaks dinp/folder-imports (driver)
 export { Redis } from "ioredis";
 
@@ -94,7 +106,7 @@ export { open } from "yauzl";
 // --- src/adapters/http/b.ts breaks dinp/folder-imports (driver)
 export { Agent } from "undici";
 
-// --- src/adapters/oci/a.ts is legal
+// --- src/adapters/oci/a.ts breaks dinp/folder-imports (driver)
 export { Agent } from "undici";
 
 // --- src/adapters/url-fetch/a.ts is legal

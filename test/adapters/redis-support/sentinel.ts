@@ -30,8 +30,8 @@ export class OwnSentinel {
         mode: "sentinel",
         lines: [
           ["sentinel monitor", `${NAME} 127.0.0.1 ${String(primary.port)} 1`],
-          ["sentinel down-after-milliseconds", `${NAME} 1000`],
-          ["sentinel failover-timeout", `${NAME} 10000`],
+          ["sentinel down-after-milliseconds", `${NAME} 3000`],
+          ["sentinel failover-timeout", `${NAME} 5000`],
         ],
       });
       const own = new OwnSentinel(primary, replica, sentinel);
