@@ -3,14 +3,19 @@ import {
   type App,
   createRouteFollower,
   defaultCheck,
+  defaultMonitorPolicy,
   defaultPlanPolicy,
   type Domain,
+  HealthMonitor,
+  type HealthMonitorState,
   InstancePorts,
   type InstanceStatus,
   type Kind,
   type Logger,
+  type MonitorPolicy,
   type Placement,
   type PlanPolicy,
+  type Prober,
   type RecordTypes,
   type Release,
   type RouteFollower,
@@ -37,6 +42,18 @@ const quick: PlanPolicy = {
 
 export const clock = createSystemClock();
 const random = createSystemRandom();
+
+/** A monitor of a test's pace. */
+export interface MonitorSetup {
+  readonly monitorId?: string;
+  readonly prober: Prober;
+  readonly store?: StateStore;
+}
+
+const quickMonitor: MonitorPolicy = {
+  ...defaultMonitorPolicy,
+  ...{ failureThreshold: 2, intervalMinMs: 20, intervalMaxMs: 20, calmMs: 300 },
+};
 
 interface Part {
   readonly control: AbortController;
@@ -102,6 +119,20 @@ export class Cluster {
     });
     this.#agents.set(nodeId, agent);
     this.#start(nodeId, (signal) => agent.run(signal));
+  }
+
+  /** Gives how it stands. */
+  startMonitor(
+    name: string,
+    { prober, monitorId = name, store = this.store }: MonitorSetup,
+  ): () => HealthMonitorState {
+    const { logger, leaseTtlMs } = this;
+    const monitor = new HealthMonitor({
+      ...{ store, prober, monitorId, clock, random, logger, leaseTtlMs },
+      ...{ holder: name, policy: quickMonitor, concurrency: 4 },
+    });
+    this.#start(name, (signal) => monitor.run(signal));
+    return () => monitor.state();
   }
 
   /** As it was started last. */
