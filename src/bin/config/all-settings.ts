@@ -1,5 +1,6 @@
 import { agentSection } from "./agent-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
+import { hmSection } from "./hm-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -15,6 +16,7 @@ export const allSettings = {
   server: serverSection,
   agent: agentSection,
   router: routerSection,
+  hm: hmSection,
   log: logSection,
   observe: observeSection,
 } as const satisfies Settings;
