@@ -1,4 +1,5 @@
 import { agentSection } from "./agent-section.js";
+import { builderSection } from "./builder-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
 import { hmSection } from "./hm-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
@@ -14,6 +15,7 @@ export const allSettings = {
   build: buildSection,
   secrets: secretsSection,
   server: serverSection,
+  builder: builderSection,
   agent: agentSection,
   router: routerSection,
   hm: hmSection,
