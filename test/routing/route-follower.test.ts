@@ -179,7 +179,7 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.revision === version.revision, "the acknowledgement");
   });
 
-  it("refuses an older version of the same incarnation", async () => {
+  it("81 refuses an older version of the same incarnation", async () => {
     await put(route("a.test", "/"));
     const old = await line.table.snapshot();
     const version = await put(route("b.test", "/"));
@@ -197,7 +197,7 @@ describe("RouteFollower", () => {
     await at(await put(route("c.test", "/")));
   });
 
-  it("keeps its table when the table lost its past, until someone has written it again", async () => {
+  it("78 keeps its table when the table lost its past, until someone has written it again", async () => {
     await at(await put(route("a.test", "/")));
     const before = follower.version();
     line.bend(createMemoryRouteTable({ random: createSystemRandom() }));
@@ -210,7 +210,7 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.incarnation === version.incarnation, "the acknowledgement");
   });
 
-  it("keeps its table also when a table that lost some of its past still has routes, until it is written", async () => {
+  it("82 keeps its table also when a table that lost some of its past still has routes, until it is written", async () => {
     await at(await put(route("a.test", "/")));
     const before = follower.version();
     let asked = 0;
@@ -238,7 +238,7 @@ describe("RouteFollower", () => {
     expect(follower.index().size).toBe(31);
   });
 
-  it("refuses a table of few routes that does not say why, until it has recovered or somebody believes it", async () => {
+  it("78 refuses a table of few routes that does not say why, until it has recovered or somebody believes it", async () => {
     const many = Array.from({ length: 20 }, (_, number) => route("a.test", `/${String(number)}`));
     await at(await put(...many));
     const few = createMemoryRouteTable({ random: createSystemRandom() });
