@@ -333,6 +333,47 @@ describe("RouteFollower", () => {
       expect(follower.index().size).toBe(2);
     });
 
+    it("serves no more what it has from before when that is distrusted, until the table answers", async () => {
+      const disk = new Disk();
+      await started(disk);
+      const version = await put(route("a.test", "/"));
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      // A table that is followed is not from before.
+      await follower.distrust();
+      expect([follower.ready(), disk.table?.version]).toEqual([true, version]);
+      line.cut = true;
+      line.breakWatches();
+      await started(disk);
+      await follower.whenReady(stop.signal);
+      await follower.distrust();
+      expect([follower.ready(), follower.index().size, disk.table]).toEqual([false, 0, null]);
+      expect(line.acknowledged).toEqual([]);
+      line.cut = false;
+      await at(version);
+      expect(follower.index().size).toBe(1);
+      await until(() => disk.table?.version.revision === version.revision, "the saved table");
+    });
+
+    it("never starts with a saved table that was distrusted before it ran", async () => {
+      const disk = new Disk();
+      await started(disk);
+      await put(route("a.test", "/"));
+      await until(() => disk.table?.routes.length === 1, "the saved table");
+      stop.abort();
+      await running;
+      line.cut = true;
+      stop = new AbortController();
+      // What was read of the disk before it was distrusted must not come either.
+      const { table } = disk;
+      disk.load = () => Promise.resolve(table);
+      const clock = createSystemClock();
+      follower = createRouteFollower({ table: line, routerId: "r-1", clock, logger, cache: disk });
+      await follower.distrust();
+      running = follower.run(stop.signal);
+      await clock.sleep(1_200);
+      expect([follower.ready(), disk.table]).toEqual([false, null]);
+    });
+
     it("acknowledges nothing that a start could go back behind", async () => {
       const disk = new Disk();
       await started(disk);
