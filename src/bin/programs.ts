@@ -1,3 +1,4 @@
+import { dashProgram } from "./dash/program.js";
 import { logSection, observeSection } from "./config/sections.js";
 import type { Settings } from "./config/setting.js";
 import { routerProgram } from "./router/program.js";
@@ -10,7 +11,7 @@ export interface ProgramFace {
 
 /** The programs that are configured alike, by name. */
 export const programs: Readonly<Record<string, ProgramFace>> = Object.fromEntries(
-  [routerProgram].map(({ name, ownSection, settings }) => [
+  [routerProgram, dashProgram(import.meta.url)].map(({ name, ownSection, settings }) => [
     name,
     { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
   ]),

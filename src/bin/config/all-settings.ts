@@ -1,3 +1,4 @@
+import { dashSection } from "./dash-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -9,6 +10,7 @@ export const allSettings = {
   table: tableSection,
   registry: registrySection,
   router: routerSection,
+  dash: dashSection,
   log: logSection,
   observe: observeSection,
 } as const satisfies Settings;
