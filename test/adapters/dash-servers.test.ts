@@ -184,6 +184,19 @@ describe("servers", () => {
     expect(read.status).toBe(200);
   });
 
+  it("that close a connection which was kept are asked by a new one", async () => {
+    let answers = 0;
+    const server = await startServer((request, response) => {
+      answers += 1;
+      if (answers === 2) request.socket.destroy();
+      else response.end("{}");
+    });
+    const dash = await signedIn([server.url]);
+    expect((await dash.ask(APPS)).status).toBe(200);
+    expect((await dash.ask(APPS)).status).toBe(200);
+    expect(answers).toBe(3);
+  });
+
   it("that do not answer are given up in time", async () => {
     const silent = await startServer(() => undefined);
     const dash = await signedIn([silent.url], { timeouts: { answerMs: 100 } });
@@ -342,6 +355,17 @@ describe("an upload", () => {
     const answered = answerOf(asked);
     asked.end(rest);
     expect((await answered).status).toBe(413);
+  });
+
+  it("that no server can take is told so, and read to its end", async () => {
+    const server = await startServer();
+    const dash = await signedIn([server.url]);
+    await server.stop();
+    const asked = dash.upload(BUILDS);
+    const sent = once(asked, "finish");
+    asked.end(rest);
+    expect((await answerOf(asked)).status).toBe(503);
+    await sent;
   });
 
   it("by nobody who is signed in reaches no server", async () => {

@@ -2,7 +2,7 @@ import { Agent as HttpAgent, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { DinpError } from "@dinp/core";
 import type { Call } from "./call.js";
-import { type Agents, NoAnswer, sendCall } from "./send-call.js";
+import { type Agents, NoAnswer, sendCall, type SendOptions } from "./send-call.js";
 import { type Servers, urlAt } from "./servers.js";
 import { UploadBody } from "./upload-body.js";
 
@@ -42,12 +42,18 @@ export class ApiAsker {
    * the call cannot be sent to the one that leads; `DINP_COMMIT_UNKNOWN`: it may have been done.
    */
   async ask(call: Call, token: string, signal: AbortSignal): Promise<IncomingMessage> {
+    try {
+      return await this.#askInTurn(call, token, signal);
+    } finally {
+      if (call.body instanceof UploadBody) call.body.discard();
+    }
+  }
+
+  async #askInTurn(call: Call, token: string, signal: AbortSignal): Promise<IncomingMessage> {
     const troubles: string[] = [];
     for (const base of this.#servers.inTurn()) {
       try {
-        const answer = await this.#askAt(base, call, token, signal);
-        if (call.body instanceof UploadBody) call.body.discard();
-        return answer;
+        return await this.#askAt(base, call, token, signal);
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
         if (!error.isUnsent && !call.isRepeatable) throw unknownEnd(error);
@@ -66,24 +72,31 @@ export class ApiAsker {
     let at = base;
     let url = urlAt(base, call.target);
     for (let redirects = 0; ; redirects += 1) {
-      const answer = await sendCall(call, {
-        url,
-        token,
-        signal,
-        agents: this.#agents,
-        connectMs: this.#connectMs,
-      });
+      const answer = await this.#send(call, { url, token, signal });
       const next = redirectOf(answer, url);
       if (next === null) {
         this.#servers.prefer(at);
         return answer;
       }
+      if (call.body instanceof UploadBody) call.body.hold();
       answer.destroy();
       at = baseIn(next, call.target);
       this.#servers.prefer(at);
-      if (redirects >= REDIRECTS_MAX) throw new NoAnswer("the servers send the call on to each other", true);
+      if (redirects >= REDIRECTS_MAX)
+        throw new NoAnswer("the servers send the call on to each other", { isUnsent: true });
       if (call.body instanceof UploadBody && !call.body.canBeSentAgain) throw movedOn();
       url = next;
+    }
+  }
+
+  /** A connection that was kept may just have been closed by the server: then on a new one. */
+  async #send(call: Call, to: Pick<SendOptions, "url" | "token" | "signal">): Promise<IncomingMessage> {
+    const options = { ...to, agents: this.#agents, connectMs: this.#connectMs };
+    try {
+      return await sendCall(call, { ...options, isFresh: !call.isRepeatable });
+    } catch (error) {
+      if (!(error instanceof NoAnswer && error.wasKept)) throw error;
+      return sendCall(call, { ...options, isFresh: true });
     }
   }
 }
@@ -95,7 +108,7 @@ function redirectOf(answer: IncomingMessage, from: URL): URL | null {
   const next = URL.canParse(headers.location, from.href) ? new URL(headers.location, from) : null;
   if (next?.protocol === "https:" || (next?.protocol === "http:" && from.protocol === "http:")) return next;
   answer.destroy();
-  throw new NoAnswer("it sends the call to where it would not be secret", true);
+  throw new NoAnswer("it sends the call to where it would not be secret", { isUnsent: true });
 }
 
 /** The server's URL in that of a call. */

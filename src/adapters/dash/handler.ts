@@ -118,6 +118,7 @@ export class DashHandler {
   /** Given up when the client goes away. */
   #ask(call: Call, token: string, response: ServerResponse): Promise<IncomingMessage> {
     const gone = new AbortController();
+    if (response.destroyed) gone.abort();
     response.once("close", () => {
       gone.abort();
     });

@@ -20,10 +20,13 @@ export interface Agents {
 export class NoAnswer extends Error {
   /** Nothing of the call has reached the server. */
   readonly isUnsent: boolean;
+  /** The connection was one of an earlier call, and broke. */
+  readonly wasKept: boolean;
 
-  constructor(reason: string, isUnsent: boolean) {
+  constructor(reason: string, { isUnsent, wasKept = false }: { isUnsent: boolean; wasKept?: boolean }) {
     super(reason);
     this.isUnsent = isUnsent;
+    this.wasKept = wasKept;
   }
 }
 
@@ -32,6 +35,8 @@ export interface SendOptions {
   readonly token: string;
   readonly agents: Agents;
   readonly connectMs: number;
+  /** By a connection of its own: for what cannot be sent twice, where one that was kept may be closing. */
+  readonly isFresh: boolean;
   /** Cuts all of it, also an answer that is being read. */
   readonly signal: AbortSignal;
 }
@@ -42,11 +47,11 @@ export function sendCall(call: Call, options: SendOptions): Promise<IncomingMess
     const asked = begin(call, options);
     let isConnected = false;
     let hasAnswer = false;
-    const fail = (reason: string): void => {
+    const fail = (reason: string, wasKept = false): void => {
       clearTimeout(timer);
       // A server may answer before it has read all, and close.
       if (hasAnswer) return;
-      reject(new NoAnswer(reason, !isConnected));
+      reject(new NoAnswer(reason, { isUnsent: !isConnected, wasKept }));
       asked.destroy();
     };
     let timer = setTimeout(() => {
@@ -71,22 +76,20 @@ export function sendCall(call: Call, options: SendOptions): Promise<IncomingMess
       resolve(answer);
     });
     asked.on("error", (error: NodeJS.ErrnoException) => {
-      fail(error.code ?? error.message);
+      fail(error.code ?? error.message, asked.reusedSocket);
     });
   });
 }
 
-function begin(call: Call, { url, token, agents, signal }: SendOptions): ClientRequest {
-  const { method, body, isRepeatable } = call;
+function begin(call: Call, { url, token, agents, signal, isFresh }: SendOptions): ClientRequest {
+  const { method, body } = call;
   const length = Buffer.isBuffer(body) ? { "content-length": String(body.byteLength) } : {};
   // Or else a server that answers before it has read all would close, and its answer might be lost.
   const headers = { ...call.headers, ...length, connection: "keep-alive", authorization: `Bearer ${token}` };
   const options = { method, signal, headers };
-  // What cannot be sent twice takes no connection that may be closing.
-  if (url.protocol === "http:")
-    return httpRequest(url, { ...options, agent: isRepeatable ? agents.http : false });
+  if (url.protocol === "http:") return httpRequest(url, { ...options, agent: isFresh ? false : agents.http });
   const trust = agents.ca === undefined ? {} : { ca: agents.ca };
-  return httpsRequest(url, { ...options, ...trust, agent: isRepeatable ? agents.https : false });
+  return httpsRequest(url, { ...options, ...trust, agent: isFresh ? false : agents.https });
 }
 
 function whenConnected(asked: ClientRequest, protocol: string, then: () => void): void {

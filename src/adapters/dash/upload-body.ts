@@ -44,7 +44,13 @@ export class UploadBody {
     this.#read();
   }
 
-  /** The server needs no more of it: what still comes is thrown away, so that the client gets to read the answer. */
+  /** Takes it from its target, and reads no more of it until it has another one. */
+  hold(): void {
+    this.#release();
+    this.#incoming.pause();
+  }
+
+  /** Nobody needs more of it: what still comes is thrown away, so that the client gets to read the answer. */
   discard(): void {
     this.#release();
     this.#kept = null;
