@@ -17,7 +17,7 @@ export interface RegistrationOptions {
 /** A registration that is kept up. */
 export interface Registration {
   /** Resolves when the router may serve what it reads from then on; `DINP_ABORTED` when the signal aborts first. */
-  whenRegistered(signal: AbortSignal): Promise<void>;
+  readonly whenRegistered: (signal: AbortSignal) => Promise<void>;
   /** Never resolves before it is told to end; rejects when the router cannot be registered. */
   readonly ended: Promise<void>;
 }

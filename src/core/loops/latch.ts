@@ -13,7 +13,8 @@ export class Latch {
     });
   }
 
-  get isOpen(): boolean {
+  /** Asked anew after a wait. */
+  isOpen(): boolean {
     return this.#isOpen;
   }
 
@@ -24,13 +25,13 @@ export class Latch {
 
   /** Resolves when it is open; `DINP_ABORTED` when the signal aborts first. `what` is waited for, for people. */
   async wait(signal: AbortSignal, what: string): Promise<void> {
-    if (this.#isOpen) return;
+    if (this.isOpen()) return;
     let detach: () => void = () => undefined;
     const aborted = new Promise<void>((resolve) => {
       detach = onAbort(signal, resolve);
     });
     await Promise.race([this.#opened, aborted]);
     detach();
-    if (!this.#isOpen) throw new DinpError("DINP_ABORTED", `The wait for ${what} was aborted.`);
+    if (!this.isOpen()) throw new DinpError("DINP_ABORTED", `The wait for ${what} was aborted.`);
   }
 }

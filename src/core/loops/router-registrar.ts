@@ -120,7 +120,7 @@ class Registrar implements RouterRegistrar {
   #failed(error: unknown): void {
     this.#goByMark();
     const isHopeless = hopeless.some((code) => isDinpError(error, code));
-    if (isHopeless && !this.#registered.isOpen) throw error;
+    if (isHopeless && !this.#registered.isOpen()) throw error;
     const reason = messageOf(error);
     if (this.#problem !== reason)
       this.#options.logger.warn("the registration cannot be confirmed; it is tried again", { reason });
@@ -129,7 +129,7 @@ class Registrar implements RouterRegistrar {
 
   #goByMark(): void {
     const { clock, logger, trustMs } = this.#options;
-    if (this.#registered.isOpen || this.#mark === null) return;
+    if (this.#registered.isOpen() || this.#mark === null) return;
     const age = Math.abs(clock.now() - this.#mark.confirmedAt);
     if (age > trustMs) return;
     logger.warn("the platform does not answer yet; the router goes by its registration of before", {
