@@ -26,6 +26,7 @@ import { RoutePublisher } from "./route-publisher.js";
 import { StateFollower } from "./state-follower.js";
 import { StrayRouters } from "./stray-routers.js";
 import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
+import { WithdrawalKeeper } from "./withdrawal-keeper.js";
 
 export interface ServerOptions {
   readonly store: StateStore;
@@ -235,6 +236,7 @@ export class Server implements ClusterSource {
         isUnrouted: routes.isUnrouted,
       }),
     });
+    const withdrawals = new WithdrawalKeeper({ store, follower, clock, random, logger, lease });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
     const leading: Leading = { agents, routes, reconciler };
@@ -246,6 +248,7 @@ export class Server implements ClusterSource {
           (inner) => routes.run(inner),
           (inner) => strays.run(inner),
           (inner) => reconciler.run(inner),
+          (inner) => withdrawals.run(inner),
           (inner) => this.#keepTidy(inner),
           (inner) => this.#announce(lease, inner),
         ],

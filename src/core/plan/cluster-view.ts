@@ -15,12 +15,13 @@ export const viewKinds = Object.freeze([
   "crash",
   "router",
   "setting",
+  "withdrawal",
 ] as const satisfies readonly Kind[]);
 
 export type ViewKind = (typeof viewKinds)[number];
 
 /** The kinds of which an app owns many. */
-export type OwnedKind = "release" | "placement" | "instanceStatus" | "domain" | "rollout";
+export type OwnedKind = "release" | "placement" | "instanceStatus" | "domain" | "rollout" | "withdrawal";
 
 /**
  * What is reserved on a node: a placement whose release is known holds that release's memory and processor share until
@@ -132,6 +133,7 @@ function newTables(): Tables {
     crash: new Table<"crash">(() => null),
     router: new Table<"router">(() => null),
     setting: new Table<"setting">(() => null),
+    withdrawal: new Table<"withdrawal">((withdrawal) => withdrawal.appId),
   };
 }
 
