@@ -1,3 +1,5 @@
+import { percentile } from "../lib/bench.js";
+
 /** What a number of clients got done. */
 export interface Load {
   readonly perSecond: number;
@@ -43,10 +45,4 @@ async function runClients(
   };
   await Promise.all(Array.from({ length: clients }, (_, client) => runClient(client)));
   return latencies;
-}
-
-/** The value that this share of the values is not above; `NaN` of nothing. */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
 }
