@@ -34,7 +34,7 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
   });
 
   const router = (...more: readonly string[]): Promise<RunningRouter> =>
-    startRouter("--table-url", redis.url, "--table-cluster", "c1", "--data-dir", folder, ...more);
+    startRouter("--table-url", redis.url, "--cluster-id", "c1", "--data-dir", folder, ...more);
 
   async function publish(...routes: readonly Route[]): Promise<RouteTableVersion> {
     const { version } = await table.snapshot();

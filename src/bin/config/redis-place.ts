@@ -1,7 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { DinpError, messageOf } from "@dinp/core";
 import type { RedisPlace, RedisTls } from "@dinp/core/redis";
 import { ConfigError } from "./load-config.js";
+import { readPem } from "./read-pem.js";
 import type { tableSection } from "./sections.js";
 import type { ValuesOf } from "./setting.js";
 
@@ -17,7 +16,7 @@ export async function redisPlaceOf(config: TableConfig): Promise<RedisPlace> {
   const { url, sentinels, nodes, primary, username, password } = config;
   const named = [url !== null, sentinels.length > 0, nodes.length > 0].filter(Boolean).length;
   if (named !== 1) throw new ConfigError(["give one of table.url, table.sentinels and table.nodes"]);
-  const ca = await authoritiesOf(config.caFile);
+  const ca = await readPem("table.caFile", config.caFile);
   if (url !== null) return { url, ...(ca === null ? {} : { tls: { ca } }) };
   const tls: RedisTls | null = ca !== null ? { ca } : config.tls ? {} : null;
   const common = {
@@ -33,15 +32,4 @@ export function shownRedis({ url, sentinels, nodes }: TableConfig): string {
   const [first] = sentinels.length > 0 ? sentinels : nodes;
   const what = sentinels.length > 0 ? "Redis behind the sentinel" : "the Redis Cluster at";
   return `${what} ${first?.host ?? ""}:${String(first?.port ?? "")}`;
-}
-
-async function authoritiesOf(path: string | null): Promise<string | null> {
-  if (path === null) return null;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new DinpError("DINP_INVALID", `table.caFile ${path} cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
 }

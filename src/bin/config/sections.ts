@@ -51,10 +51,6 @@ export const tableSection = {
   password: optional(text({ doc: "its password", secret: true })),
   tls: flag({ doc: "whether sentinels and nodes are spoken to by TLS" }),
   caFile: optional(text({ doc: "authorities to trust in place of the system's, as PEM", form: "FILE" })),
-  cluster: textLike(/^[a-z0-9._-]{1,64}$/, "1 to 64 of a-z, 0-9, '.', '_' and '-'", {
-    doc: "the cluster's name in Redis: several can share one",
-    default: "dinp",
-  }),
 } as const satisfies Settings[string];
 
 /** A router's own. */

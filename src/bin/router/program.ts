@@ -8,6 +8,7 @@ import { part, provide, registerRouter, tokens } from "../compose/index.js";
 import { ConfigError } from "../config/load-config.js";
 import { namesRedis, redisPlaceOf, shownRedis } from "../config/redis-place.js";
 import { routerSection, tableSection } from "../config/sections.js";
+import { clusterSection } from "../config/shared-sections.js";
 import type { Settings, ValuesOf } from "../config/setting.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
 import { measureRouter } from "./metrics.js";
@@ -16,6 +17,7 @@ import { fileSource, redisSource, type TableSource } from "./table-source.js";
 
 const settings = {
   router: routerSection,
+  cluster: { id: clusterSection.id },
   table: tableSection,
 } as const satisfies Settings;
 
@@ -95,14 +97,16 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
 
 async function sourceOf(config: Config, { logger }: ProgramContext): Promise<TableSource> {
   assertOneSource(config);
-  const { router, table } = config;
+  const { router, table, cluster } = config;
   const parts = { logger, random: createSystemRandom() };
   if (router.routes !== null) return fileSource(router.routes, parts);
-  const { cluster } = table;
-  return redisSource({ redis: await redisPlaceOf(table), cluster, name: shownRedis(table) }, parts);
+  return redisSource(
+    { redis: await redisPlaceOf(table), cluster: cluster.id, name: shownRedis(table) },
+    parts,
+  );
 }
 
-function assertOneSource({ router: { routes, dataDir }, table }: Config): void {
+function assertOneSource({ router: { routes, dataDir }, table }: Pick<Config, "router" | "table">): void {
   const hasTable = namesRedis(table);
   if (routes === null && !hasTable) {
     throw new ConfigError([
