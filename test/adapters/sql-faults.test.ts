@@ -35,7 +35,8 @@ for (const kind of sqlKinds) {
     afterEach(async () => {
       for (const close of closing.splice(0).reverse()) await close();
     });
-    afterAll(() => bench.dispose());
+    // Each database that is dropped waits for the disk.
+    afterAll(() => bench.dispose(), 120_000);
 
     async function open(url: string, options: StoreOptions = {}): Promise<StateStore> {
       const store = kind.createStore(url, options);
@@ -139,7 +140,11 @@ for (const kind of sqlKinds) {
       const isHeld = proxy.hold();
       const late = failureOf(store.commit([put("late")]));
       await isHeld;
-      await kind.run(direct, `UPDATE dinp_counter SET revision = ${String(revision - 1)}`);
+      await kind.run(
+        direct,
+        `UPDATE dinp_counter SET revision = ${String(revision - 1)}`,
+        `DELETE FROM dinp_change_log WHERE revision = ${String(revision)}`,
+      );
       proxy.letGo();
       expect(await late).toMatchObject({ code: "DINP_UNAVAILABLE", details: { seenRevision: revision } });
       await kind.run(direct, `UPDATE dinp_counter SET revision = ${String(revision)}`);
