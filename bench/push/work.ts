@@ -8,8 +8,6 @@ import { createNodeHasher, createSystemClock } from "@dinp/core/system";
 import { createTarArchive } from "@dinp/core/tar";
 import { parseYaml } from "@dinp/core/yaml";
 
-export { type Cost, type Measured, measureCost } from "../lib/cost.js";
-
 /** What both read the archive in. */
 const pieceBytes = 256 * 1024;
 
