@@ -265,6 +265,35 @@ describeWithServices(["redis"], "a route table that someone else wrote into", ()
   });
 });
 
+describeWithServices(["redis"], "a route table that Redis tells of news", () => {
+  it("listens to what it is watched for alone: of what all routers say, no router is told", async () => {
+    const server = await ownRedis();
+    const [writer, router, leader] = [1, 2, 3].map(() => tableAt({ url: server.url })) as [
+      RouteTable,
+      RouteTable,
+      RouteTable,
+    ];
+    const version = await apply(writer, [put("a.test")]);
+    const listeners = async (): Promise<string> =>
+      String(
+        await server.command("PUBSUB", "NUMSUB", "dinp:{test}:changed", "dinp:{test}:acknowledged"),
+      ).replaceAll(/\s+/g, ",");
+    const event = watched(router, version)();
+    await eventually(async () => /changed,1,.*acknowledged,0/.test(await listeners()));
+    const controller = new AbortController();
+    const hints = leader.watchAcknowledgements({ signal: controller.signal })[Symbol.asyncIterator]();
+    const hint = hints.next();
+    await eventually(async () => /changed,1,.*acknowledged,1/.test(await listeners()));
+    await router.acknowledge({ routerId: "r", version, busy: [] });
+    expect(await hint).toMatchObject({ done: false });
+    controller.abort();
+    await hints.return?.();
+    await eventually(async () => /acknowledged,0/.test(await listeners()));
+    await apply(writer, [put("b.test")]);
+    expect(await event).toMatchObject({ type: "changes" });
+  }, 30_000);
+});
+
 describeWithServices(["redis"], "a route table that Redis tells nothing", () => {
   it("80 has watches that see by themselves what they were not told", async () => {
     const server = await ownRedis();
