@@ -10,5 +10,6 @@ export { nearest } from "./manifest-values.js";
 export * from "./names.js";
 export * from "./records.js";
 export * from "./registry-errors.js";
+export * from "./secrets.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";

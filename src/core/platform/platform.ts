@@ -40,7 +40,7 @@ import { planPush } from "./push-plan.js";
 import { addRegistry, listRegistries, removeRegistry, type RegistryRequest } from "./registries.js";
 import { RepositoryUse } from "./repository-use.js";
 import { noRegistries, noSecrets } from "./without.js";
-import { createRelease, listReleases, rollback } from "./releases.js";
+import { createRelease, listReleases } from "./releases.js";
 import type {
   AppsQuery,
   BuildsQuery,
@@ -60,6 +60,7 @@ import type {
   RunRequest,
   ScaleRequest,
 } from "./requests.js";
+import { rollback } from "./rollback.js";
 import { followRollout, getRollout } from "./rollouts.js";
 import { templateViews, type TemplateView } from "./template-views.js";
 import { trimAnswers, trimBuilds, trimEvents, trimReleases } from "./tidy.js";

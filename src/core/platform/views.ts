@@ -148,11 +148,21 @@ export interface ReleaseResult extends ReleaseView {
   readonly unchanged: boolean;
 }
 
+/** A variable whose value is a secret, which is never told. */
+export interface SecretView {
+  readonly version: number;
+  /** When this version was set, and by whom; null when that is not known any more. */
+  readonly setAt: number | null;
+  readonly setBy: string | null;
+}
+
 export interface EnvView {
   /** Set by the user; wins over `manifestEnv`. */
   readonly env: Readonly<Record<string, string>>;
   /** From the last push's manifest. */
   readonly manifestEnv: Readonly<Record<string, string>>;
+  /** Set by the user; they win over both. */
+  readonly secrets: Readonly<Record<string, SecretView>>;
 }
 
 export interface BuildView {

@@ -13,7 +13,7 @@ export const noRegistries: RegistryConnector = Object.freeze({
 export const noSecrets: SecretBox = Object.freeze({
   seal: () => Promise.reject(missing("secrets")),
   open: () => Promise.reject(missing("secrets")),
-  keyNames: () => Promise.resolve([]),
+  keyNames: () => Promise.reject(missing("secrets")),
   keyNameOf: () => null,
 });
 
