@@ -14,6 +14,7 @@ import {
   type RecordTypes,
   type Release,
   type RouteFollower,
+  type SecretBox,
   Server,
   type StateStore,
   type Write,
@@ -58,6 +59,8 @@ export class Cluster {
   readonly policy: PlanPolicy;
   router: RouteFollower | null = null;
   leaseTtlMs = 600;
+  /** Of servers that are started from then on. */
+  secrets: SecretBox | null = null;
   readonly #parts = new Map<string, Part>();
   readonly #agents = new Map<string, Agent>();
 
@@ -69,8 +72,9 @@ export class Cluster {
     this.logger = { debug: () => undefined, info: keep, warn: keep, error: keep };
   }
 
-  static async with(policy: Partial<PlanPolicy> = {}): Promise<Cluster> {
+  static async with(policy: Partial<PlanPolicy> = {}, secrets: SecretBox | null = null): Promise<Cluster> {
     const cluster = new Cluster(policy);
+    cluster.secrets = secrets;
     await cluster.store.open();
     await cluster.put("router", { id: "r1", address: "here", registeredAt: 0 });
     cluster.startServer();
@@ -83,6 +87,7 @@ export class Cluster {
     const { table, link, logger, policy, leaseTtlMs } = this;
     const server = new Server({
       ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
+      ...(this.secrets === null ? {} : { secrets: this.secrets }),
       holder: name,
     });
     this.#start(name, (signal) => server.run(signal));
@@ -234,12 +239,12 @@ export async function throughout(
   }
 }
 
-const app: App = {
+export const app: App = {
   ...{ id: "web", name: "web", teamId: "default", desired: "running", instances: 1 },
   ...{ currentRelease: null, createdAt: 0, deletedAt: null },
 };
 
-const release: Release = {
+export const release: Release = {
   ...{ id: "web-r1", appId: "web", number: 1, template: "node", command: ["serve"], requires: [] },
   image: { repository: "web", digest: `sha256:${"0".repeat(64)}` },
   ...{ env: {}, manifestEnv: {}, memoryMb: 64, cpuMillis: 10, stopGraceMs: 100, drainMs: 4_000 },

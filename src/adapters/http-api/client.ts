@@ -103,6 +103,7 @@ export type {
   RolloutViewState,
   RunRequest,
   ScaleRequest,
+  SecretView,
   SessionView,
   TemplateView,
 } from "@dinp/core";
