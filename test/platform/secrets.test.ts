@@ -1,9 +1,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isDinpError, kinds, type DinpError, type EnvRequest, type PlatformOptions } from "@dinp/core";
-import { addSecretKey, createFileSecretBox } from "@dinp/core/system";
+import {
+  EventTimes,
+  isDinpError,
+  kinds,
+  type DinpError,
+  type EnvRequest,
+  type PlatformOptions,
+} from "@dinp/core";
+import { addSecretKey, createFileSecretBox, createSystemRandom } from "@dinp/core/system";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { PlatformContext } from "../../src/core/platform/context.js";
+import { resealSecrets } from "../../src/core/platform/resealing.js";
 import { createWorld, nodeApp, type World } from "./world.js";
 
 const CANARY = "canary-7f2c ☃ correct horse";
@@ -222,6 +231,57 @@ const noCluster = {
   nodeLink: () => null,
 };
 
+describe("versions of secrets", () => {
+  it("beyond the newest ten go, but those that are still needed", async () => {
+    await using world = await openWorld();
+    for (let number = 1; number <= 13; number += 1)
+      await setEnv(world, { secrets: { TOKEN: `value ${String(number)}`, GONE: "x" } });
+    const { platform } = world;
+    await platform.rollback("hello", { to: 2, secrets: "as-released" }, world.write());
+    const kept = async (name: string): Promise<number[]> =>
+      (await world.records("secretVersion"))
+        .filter((each) => each.name === name)
+        .map(({ version }) => version)
+        .sort((a, b) => a - b);
+    await platform.tidy();
+    expect(await kept("TOKEN")).toEqual([1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    expect(await kept("GONE")).toEqual([1]);
+    const gone = platform.rollback("hello", { to: 3, secrets: "as-released" }, world.write());
+    expect(await errorOf(gone)).toMatchObject({
+      code: "DINP_NOT_FOUND",
+      details: { secret: "TOKEN", version: 2 },
+    });
+    await platform.rollback("hello", { to: 3 }, world.write());
+    expect((await platform.getEnv("hello")).secrets["TOKEN"]?.version).toBe(13);
+  });
+
+  it("of a secret that no release refers to any more all go", async () => {
+    await using world = await openWorld();
+    await setEnv(world, { secrets: { TOKEN: "a", KEPT: "b" } });
+    await setEnv(world, { unset: ["TOKEN"] });
+    await world.platform.tidy();
+    expect(await world.records("secretVersion")).toHaveLength(2);
+    const old = (await world.records("release")).find(({ number }) => number === 2);
+    await world.store.commit([{ op: "delete", kind: "release", key: old?.id ?? "" }]);
+    await world.platform.tidy();
+    expect((await world.records("secretVersion")).map(({ name }) => name)).toEqual(["KEPT"]);
+  });
+});
+
+/** What a go of sealing anew needs. */
+function contextOf({ store, clock, logger }: World): PlatformContext {
+  const secrets = createFileSecretBox({ keyFile });
+  const random = createSystemRandom();
+  return {
+    store,
+    clock,
+    logger,
+    secrets,
+    random,
+    eventTimes: new EventTimes(),
+  } as unknown as PlatformContext;
+}
+
 describe("the key of secrets", () => {
   it("that is lost is not replaced in silence", async () => {
     await using world = await openWorld();
@@ -242,6 +302,58 @@ describe("the key of secrets", () => {
     await setEnv(world, { secrets: { TOKEN: CANARY } });
     expect((await world.platform.getEnv("hello")).secrets["TOKEN"]?.version).toBe(2);
   });
+
+  it("that was changed seals everything anew, in goes, and says when the old one may go", async () => {
+    await using world = await openWorld();
+    await setEnv(world, { secrets: { TOKEN: CANARY, OTHER: "other" } });
+    const sealedBefore = (await world.records("secretVersion")).map(({ sealed }) => sealed);
+    const [next = "", old = ""] = await addSecretKey({ keyFile });
+    const { platform } = world;
+    expect(await platform.listSecretKeys()).toEqual({
+      keys: [
+        { name: next, state: "seals", sealed: 0 },
+        { name: old, state: "opens", sealed: 2 },
+      ],
+      unnamed: 0,
+    });
+    await platform.tidy();
+    expect((await platform.listSecretKeys()).keys.map(({ sealed }) => sealed)).toEqual([2, 0]);
+    const versions = await world.records("secretVersion");
+    expect(versions.some(({ sealed }) => sealedBefore.includes(sealed))).toBe(false);
+    const told = (await platform.listEvents({})).filter(({ type }) => type === "secrets.resealed");
+    expect(told.map(({ message }) => message)).toEqual([expect.stringContaining(next)]);
+    await platform.tidy();
+    expect((await platform.listEvents({})).filter(({ type }) => type === "secrets.resealed")).toHaveLength(1);
+    expect(await setEnv(world, { secrets: { TOKEN: CANARY } })).toMatchObject({ unchanged: true });
+  });
+
+  it("is changed a bounded number of secrets at a time; what cannot be opened stays, and is told", async () => {
+    await using world = await openWorld();
+    await setEnv(world, { secrets: { TOKEN: CANARY } });
+    const [version] = await world.records("secretVersion");
+    if (version === undefined) throw new Error("there is no secret");
+    const box = createFileSecretBox({ keyFile });
+    for (let number = 2; number <= 702; number += 1) {
+      const sealed = await box.seal("x", `secret ${version.appId}/TOKEN/${String(number)}`);
+      await world.put("secretVersion", { ...version, version: number, sealed });
+    }
+    await addSecretKey({ keyFile });
+    const counts = async (): Promise<number[]> =>
+      (await world.platform.listSecretKeys()).keys.map(({ sealed }) => sealed);
+    await resealSecrets(contextOf(world), {});
+    expect(await counts()).toEqual([500, 202]);
+    await resealSecrets(contextOf(world), {});
+    expect(await counts()).toEqual([702, 0]);
+    await rm(keyFile);
+    const [fresh = ""] = await addSecretKey({ keyFile });
+    await resealSecrets(contextOf(world), {});
+    expect((await world.platform.listSecretKeys()).keys).toMatchObject([
+      { name: fresh, state: "seals", sealed: 0 },
+      { state: "missing", sealed: 702 },
+    ]);
+    expect(world.logger.lines.join()).toContain("a secret cannot be sealed anew");
+    expect(world.logger.lines.join()).not.toContain("canary");
+  }, 30_000);
 
   it("is missed only by what needs it", async () => {
     await using world = await createWorld();

@@ -15,6 +15,7 @@ import { addNodes } from "./node-routes.js";
 import { addPlans } from "./plan-routes.js";
 import { addReads } from "./reads.js";
 import { addRegistries } from "./registry-routes.js";
+import { addSecretKeys } from "./secret-routes.js";
 import { addWrites } from "./writes.js";
 import { infoRoute } from "./routes.js";
 
@@ -58,6 +59,7 @@ export function createApi(options: ApiOptions): Api {
   addBuilds(api, options);
   addBases(api, options);
   addRegistries(api, options);
+  addSecretKeys(api, options);
   addNodes(api, options);
   addExecutions(api, options);
   addPlans(api, options);

@@ -165,6 +165,20 @@ export interface EnvView {
   readonly secrets: Readonly<Record<string, SecretView>>;
 }
 
+/** The keys that stored secrets are sealed with. */
+export interface SecretKeysView {
+  /** The one that seals first, then the others, then those that are missing. */
+  readonly keys: readonly {
+    readonly name: string;
+    /** `opens`: what it sealed before; with nothing left, it may go. `missing`: what it sealed cannot be opened. */
+    readonly state: "seals" | "opens" | "missing";
+    /** Stored secrets that are sealed with it. */
+    readonly sealed: number;
+  }[];
+  /** Stored secrets that do not say with which key they are sealed. */
+  readonly unnamed: number;
+}
+
 export interface BuildView {
   readonly id: string;
   readonly app: string;
