@@ -1,6 +1,9 @@
 import { logSection, observeSection } from "./config/sections.js";
 import type { Settings } from "./config/setting.js";
+import { createAgentProgram } from "./agent/program.js";
+import { builderProgram } from "./builder/program.js";
 import { routerProgram } from "./router/program.js";
+import { serverProgram } from "./server/program.js";
 
 /** A program as its users see it. */
 export interface ProgramFace {
@@ -10,8 +13,10 @@ export interface ProgramFace {
 
 /** The programs that are configured alike, by name. */
 export const programs: Readonly<Record<string, ProgramFace>> = Object.fromEntries(
-  [routerProgram].map(({ name, ownSection, settings }) => [
-    name,
-    { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
-  ]),
+  [serverProgram, createAgentProgram(""), routerProgram, builderProgram].map(
+    ({ name, ownSection, settings }) => [
+      name,
+      { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
+    ],
+  ),
 );

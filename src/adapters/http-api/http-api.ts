@@ -1,8 +1,11 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import { DinpError, messageOf, type Logger, type Platform } from "@dinp/core";
 import { createApi } from "./api.js";
+import { Forwarding } from "./forward.js";
 import { LineStreams } from "./line-streams.js";
+import type { HttpApiPeers } from "./peers.js";
 import { watchForUnreadable } from "./unreadable.js";
 
 export interface HttpApiOptions {
@@ -10,6 +13,12 @@ export interface HttpApiOptions {
   readonly logger: Logger;
   /** `port` 0 takes any free one. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** A certificate with its chain, and its key, as PEM: with them the API speaks TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** In a cluster: who answers what this process cannot. */
+  readonly peers?: HttpApiPeers;
+  /** What is answered: `builds`: only what servers pass on to a process that makes builds. Default: `all`. */
+  readonly scope?: "all" | "builds";
   /** Between heartbeats of a quiet stream, and between interim answers of a build from a URL. Default 10,000. */
   readonly heartbeatMs?: number;
   /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
@@ -35,6 +44,7 @@ const CONNECTIONS_MAX = 4_096;
 class NodeHttpApi implements HttpApi {
   readonly #options: HttpApiOptions;
   readonly #streams: LineStreams;
+  readonly #forwarding: Forwarding | null;
   readonly #server: Server;
   #url: string | null = null;
   #closing: Promise<void> | null = null;
@@ -47,14 +57,16 @@ class NodeHttpApi implements HttpApi {
       streamsMax: options.streamsMax ?? 256,
       stallMs: options.stallMs ?? 60_000,
     });
-    const api = createApi({ platform, logger, streams: this.#streams, heartbeatMs });
+    const { scope = "all" } = options;
+    const api = createApi({ platform, logger, scope, streams: this.#streams, heartbeatMs });
     const listener = getRequestListener((request, env) => api.fetch(request, env), {
       overrideGlobalObjects: false,
     });
-    // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
-    this.#server = createServer({ requestTimeout: 0, headersTimeout: 60_000 }, (incoming, outgoing) => {
+    this.#forwarding = options.peers === undefined ? null : new Forwarding(options.peers, logger);
+    this.#server = listenWith(options.tls, (incoming, outgoing) => {
+      if (this.#forwarding?.take(incoming, outgoing) === true) return;
       listener(incoming, outgoing).catch((error: unknown) => {
-        options.logger.error("a request broke", { error: messageOf(error) });
+        logger.error("a request broke", { error: messageOf(error) });
         outgoing.destroy();
       });
     });
@@ -84,7 +96,8 @@ class NodeHttpApi implements HttpApi {
     });
     const address = this.#server.address();
     const actual = typeof address === "object" && address !== null ? address.port : port;
-    this.#url = `http://${host.includes(":") ? `[${host}]` : host}:${String(actual)}`;
+    const scheme = this.#options.tls === undefined ? "http" : "https";
+    this.#url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${String(actual)}`;
     return this.#url;
   }
 
@@ -111,9 +124,18 @@ class NodeHttpApi implements HttpApi {
       this.#server.closeAllConnections();
     }, this.#options.closeGraceMs ?? 5_000);
     await closed;
+    this.#forwarding?.close();
     clearInterval(idle);
     clearTimeout(end);
   }
+}
+
+function listenWith(tls: HttpApiOptions["tls"], listener: RequestListener): Server {
+  // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
+  const bounds = { requestTimeout: 0, headersTimeout: 60_000 };
+  return tls === undefined
+    ? createServer(bounds, listener)
+    : createTlsServer({ ...bounds, ...tls, minVersion: "TLSv1.2" }, listener);
 }
 
 function listenError(error: Error, host: string, port: number): DinpError {

@@ -1,1 +1,2 @@
 export { createHttpApi, type HttpApi, type HttpApiOptions } from "./http-api.js";
+export type { HttpApiPeers } from "./peers.js";

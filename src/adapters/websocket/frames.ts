@@ -64,9 +64,15 @@ type ReadonlyParts<T> = T extends Uint8Array
 
 /** A frame without its number, as JSON. */
 export function encodeFrame(frame: DeepReadonly<AgentFrame> | DeepReadonly<ServerFrame>): string {
-  return JSON.stringify(frame, (_key, value: unknown) =>
-    value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value,
-  );
+  // The holder's own value: of a Buffer, what is handed over is already its `toJSON()`.
+  return JSON.stringify(frame, function (this: Readonly<Record<string, unknown>>, key, handed: unknown) {
+    const value = this[key];
+    return value instanceof Uint8Array ? base64(value) : handed;
+  });
+}
+
+function base64({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 }
 
 /** Puts the number into an encoded frame. */

@@ -1,6 +1,35 @@
 import "reflect-metadata";
 import { instanceCachingFactory, type DependencyContainer } from "tsyringe";
-import type { Clock, Logger, Metrics, Random, RouteCache, RouteFollower, RouteTable } from "@dinp/core";
+import type {
+  Agent,
+  Archive,
+  Builder,
+  Clock,
+  ControlLinkClient,
+  ControlLinkServer,
+  Hasher,
+  Images,
+  InstancePorts,
+  LocalState,
+  Logger,
+  Metrics,
+  NodeGate,
+  PlanPolicy,
+  Platform,
+  Prober,
+  Random,
+  Registry,
+  RegistryConnector,
+  RouteCache,
+  RouteFollower,
+  RouteTable,
+  Runtime,
+  SecretBox,
+  Server,
+  StateStore,
+  UploadFetcher,
+} from "@dinp/core";
+import type { ClusterFacts, NodeFacts, ServerFacts } from "./facts.js";
 
 /** What a part of a program is asked for by; `T` is what comes of it. */
 export type Token<T> = symbol & { readonly part?: T };
@@ -15,6 +44,40 @@ export const tokens = {
   random: token<Random>("random"),
   logger: token<Logger>("logger"),
   metrics: token<Metrics>("metrics"),
+  hasher: token<Hasher>("hasher"),
+  cluster: token<ClusterFacts>("cluster"),
+
+  /** Opened by whoever registers it, as is all that has to be opened. */
+  stateStore: token<StateStore>("stateStore"),
+  /** Of images. */
+  registry: token<Registry>("registry"),
+  /** Reads and writes what uploads and images are made of. */
+  archive: token<Archive>("archive"),
+  secretBox: token<SecretBox>("secretBox"),
+  /** Other registries that images may be taken from. */
+  registryConnector: token<RegistryConnector>("registryConnector"),
+  uploadFetcher: token<UploadFetcher>("uploadFetcher"),
+  builder: token<Builder>("builder"),
+  images: token<Images>("images"),
+  platform: token<Platform>("platform"),
+
+  serverFacts: token<ServerFacts>("serverFacts"),
+  planPolicy: token<PlanPolicy>("planPolicy"),
+  nodeGate: token<NodeGate>("nodeGate"),
+  /** The servers' end of the agents' connections. */
+  controlLinkServer: token<ControlLinkServer>("controlLinkServer"),
+  server: token<Server>("server"),
+
+  nodeFacts: token<NodeFacts>("nodeFacts"),
+  /** A node's few values on its own disk. */
+  localState: token<LocalState>("localState"),
+  runtime: token<Runtime>("runtime"),
+  prober: token<Prober>("prober"),
+  instancePorts: token<InstancePorts>("instancePorts"),
+  /** An agent's end of its connection. */
+  controlLinkClient: token<ControlLinkClient>("controlLinkClient"),
+  agent: token<Agent>("agent"),
+
   routeTable: token<RouteTable>("routeTable"),
   /** A router's last good table; null: it is kept nowhere. */
   routeCache: token<RouteCache | null>("routeCache"),

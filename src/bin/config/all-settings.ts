@@ -1,3 +1,6 @@
+import { agentSection } from "./agent-section.js";
+import { builderSection } from "./builder-section.js";
+import { buildSection, secretsSection, serverSection } from "./server-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -8,6 +11,11 @@ export const allSettings = {
   store: storeSection,
   table: tableSection,
   registry: registrySection,
+  build: buildSection,
+  secrets: secretsSection,
+  server: serverSection,
+  builder: builderSection,
+  agent: agentSection,
   router: routerSection,
   log: logSection,
   observe: observeSection,

@@ -32,14 +32,16 @@ import { createSingleFileReader, createZipReader } from "@dinp/core/zip";
 import type { HostPort } from "../config/setting.js";
 import { createRequestRouter, urlOf } from "../router/request-router.js";
 import { Undo } from "../service/undo.js";
-import { openBuildSteps } from "./build-steps.js";
+import { openBuildSteps } from "../host/build-steps.js";
 import { prepareDataFolder } from "./data-folder.js";
-import { createRegistryConnector } from "./other-registries.js";
+import { createRegistryConnector } from "../host/other-registries.js";
 import { createBasesOnDemand } from "./bases-on-demand.js";
-import { createNodeRuntime, imagePlatform, openNodeRuntime } from "./node-runtime.js";
+import { imagePlatform } from "../host/image-platform.js";
+import { createNodeRuntime, openNodeRuntime } from "../node/node-runtime.js";
 import { openImageRegistry } from "./registry.js";
 import type { RegistryAccess } from "./registry-access.js";
-import { settle, settleRuntime } from "./settle.js";
+import { settle } from "../host/settle.js";
+import { settleRuntime } from "./settle-runtime.js";
 import { watchStore } from "./store-watch.js";
 
 export interface EmbeddedOptions {
@@ -121,7 +123,9 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     file: createSingleFileReader({ dir: folder.uploads }),
   });
   const node = await createNodeRuntime({
-    ...{ kind, clusterId, folder, registry, archive, clock, logger },
+    ...{ kind, clusterId, registry, archive, clock, logger },
+    address: "127.0.0.1",
+    folder: folder.node,
     dockerSocket: options.dockerSocket,
     templates: options.templates,
     staticServer: options.staticServer,

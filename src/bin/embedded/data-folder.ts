@@ -1,5 +1,5 @@
-import { chmod, realpath, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { chmod } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { DinpError, messageOf } from "@dinp/core";
 import { makeFolder } from "@dinp/core/cli";
 
@@ -12,7 +12,7 @@ export interface DataFolder {
   readonly registry: string;
   /** Uploads while they are read, in files without names: nothing is ever seen in it. */
   readonly uploads: string;
-  /** The file of the key that stored secrets are sealed with. */
+  /** The file of the keys that stored secrets are sealed with. */
   readonly secretsKey: string;
   /** The agent's few values. */
   readonly agent: string;
@@ -47,24 +47,5 @@ export async function prepareDataFolder(path: string): Promise<DataFolder> {
       cause: error,
       hint: "Choose a folder that this user may write to, with --data DIR.",
     });
-  }
-}
-
-/**
- * Run by root, plain processes have users of their own: each folder on the way must let others pass. `DINP_INVALID` names one
- * that does not.
- */
-export async function assertPassable({ root }: Pick<DataFolder, "root">): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  for (let folder = await realpath(root); ; folder = dirname(folder)) {
-    const { mode } = await stat(folder);
-    if ((mode & 0o001) === 0) {
-      throw new DinpError(
-        "DINP_INVALID",
-        `Apps run as users of their own and cannot get to ${root}: ${folder} lets no other user pass.`,
-        { hint: `Choose another data folder with --data DIR, or run: chmod o+x ${folder}` },
-      );
-    }
-    if (folder === dirname(folder)) return;
   }
 }

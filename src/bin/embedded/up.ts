@@ -3,7 +3,7 @@ import { defaultDataFolder, type UpOptions } from "@dinp/core/cli";
 import { createPinoLogger } from "@dinp/core/system";
 import { type Embedded, startEmbedded } from "./compose.js";
 import { readRegistryAccess } from "./registry-access.js";
-import { readTemplates } from "./templates.js";
+import { readTemplates } from "../host/templates.js";
 import { ensureLogin, type Login } from "./login.js";
 
 /** What `dinp up` needs from its process. */

@@ -1,5 +1,6 @@
 export { Agent, type AgentOptions } from "./agent.js";
 export { InstancePorts, type InstancePortsOptions, type PortRange } from "./instance-ports.js";
+export type { ServerAddress } from "./leader-address.js";
 export * from "./route-follower.js";
 export { Server, type ServerOptions } from "./server.js";
 export { startPlatform, type RunningPlatform, type StartPlatformOptions } from "./start-platform.js";

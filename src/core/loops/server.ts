@@ -12,7 +12,9 @@ import type { RouteTable } from "../ports/route-table.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
+import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
+import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
 import { lead } from "./leadership.js";
 import { planView } from "./plan-view.js";
 import { Reconciler } from "./reconciler.js";
@@ -35,6 +37,8 @@ export interface ServerOptions {
   /** Opens the secrets of releases that are started here. Default: none, and such releases do not start. */
   readonly secrets?: SecretBox;
   readonly leaseTtlMs?: number;
+  /** Where this server answers: asked when it begins to lead, and others are told. Default: there are no others. */
+  readonly announced?: () => ServerAddress;
   /** Called every minute while leading: deletes what is beyond its bounds. */
   readonly tidy?: (options: { readonly signal: AbortSignal }) => Promise<void>;
 }
@@ -54,12 +58,14 @@ const LEASE = "leader";
 export class Server implements ClusterSource {
   readonly #options: ServerOptions;
   readonly #follower: StateFollower;
+  readonly #leader: LeaderWatch;
   #leading: Leading | null = null;
   readonly #oneOffs = new Map<string, OneOff>();
 
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#follower = new StateFollower(options);
+    this.#leader = new LeaderWatch(options);
   }
 
   /** The followed view of the state; read-only. */
@@ -67,13 +73,26 @@ export class Server implements ClusterSource {
     return this.#follower;
   }
 
+  /** Whether this server serves the agents and decides now. */
+  get leads(): boolean {
+    return this.#leading !== null;
+  }
+
+  /** Where the leading server answers, if it is another one; null: this one leads, or nobody that is known. */
+  otherLeader(): ServerAddress | null {
+    const { address } = this.#leader;
+    const isOwn = address?.apiUrl === this.#options.announced?.().apiUrl;
+    return this.leads || isOwn ? null : address;
+  }
+
   /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { store, clock, logger, holder, leaseTtlMs = 10_000 } = this.#options;
+    const { store, clock, logger, holder, announced, leaseTtlMs = 10_000 } = this.#options;
     const leadership = { store, clock, logger, name: LEASE, holder, ttlMs: leaseTtlMs };
     await runTogether(
       [
         (inner) => this.#follower.run(inner),
+        ...(announced === undefined ? [] : [(inner: AbortSignal) => this.#leader.run(inner)]),
         (inner) => lead(leadership, inner, (lease, leading) => this.#work(lease, leading)),
       ],
       signal,
@@ -83,6 +102,15 @@ export class Server implements ClusterSource {
   /** An instance's log, from its node. `DINP_UNAVAILABLE` when this server does not lead or the node is away. */
   logs(request: InstanceLogRequest): AsyncIterable<LogLine> {
     return this.#lead().agents.logs(request);
+  }
+
+  /** As {@link Server.logs}, from the node that has the instance. `DINP_NOT_FOUND` when none has. */
+  instanceLogs(request: Omit<InstanceLogRequest, "nodeId">): AsyncIterable<LogLine> {
+    const { instanceId } = request;
+    const { view } = this.#follower;
+    const record = view.get("placement", instanceId) ?? view.get("instanceStatus", instanceId);
+    if (record !== undefined) return this.logs({ ...request, nodeId: record.nodeId });
+    throw new DinpError("DINP_NOT_FOUND", `No node has the instance ${instanceId}.`);
   }
 
   /** A command beside an instance. Errors as those of {@link Server.logs}, and `Runtime.exec`'s. */
@@ -222,12 +250,26 @@ export class Server implements ClusterSource {
           (inner) => routes.run(inner),
           (inner) => reconciler.run(inner),
           (inner) => this.#keepTidy(inner),
+          (inner) => this.#announce(lease, inner),
         ],
         signal,
       );
     } finally {
       if (this.#leading === leading) this.#leading = null;
     }
+  }
+
+  /** Until it is written down. */
+  async #announce(lease: Lease, signal: AbortSignal): Promise<void> {
+    const { store, clock, logger, announced } = this.#options;
+    if (announced === undefined) return;
+    const { controller, detach } = childController(signal);
+    const step = async (inner: AbortSignal): Promise<void> => {
+      await announceLeader(store, lease, announced(), inner);
+      controller.abort(ended);
+    };
+    await repeatUntilAborted("writing down who leads", step, { clock, logger, signal: controller.signal });
+    detach();
   }
 
   async #keepTidy(signal: AbortSignal): Promise<void> {

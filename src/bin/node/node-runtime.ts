@@ -2,7 +2,6 @@ import {
   type Archive,
   type Clock,
   DinpError,
-  type ImagePlatform,
   isDinpError,
   type Logger,
   type Prober,
@@ -12,19 +11,24 @@ import {
   type Template,
 } from "@dinp/core";
 import type { RuntimeKind } from "@dinp/core/cli";
-import { createDockerRuntime, loadImages } from "@dinp/core/docker";
+import { createDockerRuntime, loadImages, pullImages, type PullImagesOptions } from "@dinp/core/docker";
 import { createHttpProber } from "@dinp/core/http";
 import { createImageUnpacker, createListenerGuard, createProcessRuntime } from "@dinp/core/process";
 import { findTomcat, tomcatProgram } from "@dinp/core/tomcat";
 import { searchPathOf } from "../host/search-path.js";
-import { assertPassable, type DataFolder } from "./data-folder.js";
+import { assertPassable } from "./passable.js";
 
 export interface NodeRuntimeOptions {
   readonly kind: RuntimeKind;
   /** The engine's socket, of `docker`. */
   readonly dockerSocket: string;
+  /** The engine pulls images itself from there; absent: they are loaded into it. */
+  readonly pull?: PullImagesOptions;
   readonly clusterId: string;
-  readonly folder: DataFolder;
+  /** Where instances are reached. */
+  readonly address: string;
+  /** Of plain processes: for unpacked images and instances. */
+  readonly folder: string;
   readonly registry: Registry;
   readonly archive: Archive;
   readonly templates: readonly Template[];
@@ -41,32 +45,19 @@ export interface NodeRuntime {
   stopAll(options: { readonly graceMs: number }): Promise<void>;
 }
 
-const NODE_ADDRESS = "127.0.0.1";
-
-const architectures: ReadonlyMap<string, string> = new Map([
-  ["ia32", "386"],
-  ["x64", "amd64"],
-]);
-
-/** Instances run on this machine. */
-export const imagePlatform: ImagePlatform = {
-  os: "linux",
-  architecture: architectures.get(process.arch) ?? process.arch,
-};
-
 /** Makes the runtime; it is not opened. */
 export async function createNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
   return options.kind === "docker" ? dockerRuntime(options) : await processRuntime(options);
 }
 
 async function processRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { clusterId, folder, registry, archive, templates, clock } = options;
+  const { clusterId, address, folder, registry, archive, templates, clock } = options;
   await assertPassable(folder);
   const tomcat = await findTomcat(process.env);
   const runtime = createProcessRuntime({
-    dataDir: folder.node,
+    dataDir: folder,
     clusterId,
-    nodeAddress: NODE_ADDRESS,
+    nodeAddress: address,
     unpack: createImageUnpacker({ registry, archive, readImage }),
     searchPath: searchPathOf(process.env["PATH"] ?? ""),
     programs: {
@@ -83,10 +74,12 @@ async function processRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime>
   };
 }
 
-/** Images go straight to the engine, from wherever the platform keeps them. */
+/** Unless the engine is to pull them, images go straight to it from wherever the platform keeps them. */
 function dockerRuntime({
   dockerSocket,
+  pull,
   clusterId,
+  address,
   registry,
   clock,
   logger,
@@ -94,8 +87,8 @@ function dockerRuntime({
   const runtime = createDockerRuntime({
     engine: { socketPath: dockerSocket },
     clusterId,
-    nodeAddress: NODE_ADDRESS,
-    images: loadImages(registry),
+    nodeAddress: address,
+    images: pull === undefined ? loadImages(registry) : pullImages(pull),
     clock,
     logger,
   });

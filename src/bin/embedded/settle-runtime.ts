@@ -1,13 +1,6 @@
 import { DinpError, type StateStore } from "@dinp/core";
 import type { RuntimeKind } from "@dinp/core/cli";
-
-/** What the store has under the key, which is `value` from the first call on. */
-export async function settle(store: StateStore, key: string, value: string): Promise<string> {
-  const known = await store.get("setting", key);
-  if (known !== null) return known.value.value;
-  await store.commit([{ op: "put", kind: "setting", value: { key, value }, ifRevision: "absent" }]);
-  return value;
-}
+import { settle } from "../host/settle.js";
 
 const kinds: readonly RuntimeKind[] = ["process", "docker"];
 

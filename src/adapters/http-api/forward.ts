@@ -1,0 +1,153 @@
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { pipeline } from "node:stream";
+import { DinpError, messageOf, type Logger } from "@dinp/core";
+import { statusByCode } from "./codes.js";
+import { errorBody } from "./errors.js";
+import { answererOf, FORWARDED_FIELD, type HttpApiPeers } from "./peers.js";
+
+/** RFC 9110 section 7.6.1: they are of one connection, and not of the message. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+  "host",
+]);
+
+const CONNECT_MS = 5_000;
+/** Streams have a sign of life every 10 s. */
+const SILENCE_MS = 60_000;
+const SOCKETS_MAX = 256;
+
+/** Passes requests on to the process of the cluster that can answer them. */
+export class Forwarding {
+  readonly #peers: HttpApiPeers;
+  readonly #logger: Logger;
+  readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
+
+  constructor(peers: HttpApiPeers, logger: Logger) {
+    this.#peers = peers;
+    this.#logger = logger;
+    const common = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: SILENCE_MS };
+    const ca = peers.ca === undefined ? {} : { ca: peers.ca };
+    this.#agents = { http: new HttpAgent(common), https: new HttpsAgent({ ...common, ...ca }) };
+  }
+
+  /** True when the request was passed on, or refused because it cannot be; false: it is to be answered here. */
+  take(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    const { method = "GET", url = "/" } = incoming;
+    const answerer = answererOf(method, url.split("?", 1)[0] ?? url);
+    if (answerer === "anyone") return false;
+    const { builderUrl, leads, leaderUrl } = this.#peers;
+    const isForBuilder = answerer === "builder" && builderUrl !== undefined;
+    if (!isForBuilder && leads()) return false;
+    const to = isForBuilder ? builderUrl : leaderUrl();
+    const wasForwarded = incoming.headers[FORWARDED_FIELD] !== undefined;
+    if (to === null || wasForwarded) refuse(incoming, outgoing, nobodyLeads());
+    else this.#forward(incoming, outgoing, new URL(url, to), isForBuilder ? "builds" : "leads");
+    return true;
+  }
+
+  close(): void {
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
+  }
+
+  #forward(incoming: IncomingMessage, outgoing: ServerResponse, to: URL, does: "builds" | "leads"): void {
+    const request = this.#request(incoming, to);
+    const connecting = setTimeout(() => {
+      request.destroy(new Error(`no connection within ${String(CONNECT_MS)} ms`));
+    }, CONNECT_MS);
+    let wasConnected = false;
+    request.once("socket", (socket) => {
+      const onConnect = (): void => {
+        clearTimeout(connecting);
+        wasConnected = true;
+      };
+      if (socket.connecting) socket.once(to.protocol === "https:" ? "secureConnect" : "connect", onConnect);
+      else onConnect();
+    });
+    // Such as the interim answers of a build that takes long.
+    request.on("information", ({ statusCode }) => {
+      if (statusCode === 102 && !outgoing.headersSent) outgoing.writeProcessing();
+    });
+    request.once("timeout", () => {
+      // A build may be quiet for as long as it takes; it is bounded where it runs.
+      if (does === "leads") request.destroy(new Error(`nothing for ${String(SILENCE_MS / 1000)} s`));
+    });
+    request.once("response", (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
+      pipeline(answer, outgoing, () => undefined);
+    });
+    request.once("error", (error) => {
+      clearTimeout(connecting);
+      if (outgoing.destroyed) return;
+      this.#logger.warn("a request could not be passed on", { to: to.origin, error: messageOf(error) });
+      if (outgoing.headersSent) outgoing.destroy();
+      else refuse(incoming, outgoing, unanswered(incoming, to, does, wasConnected, error));
+    });
+    outgoing.once("close", () => {
+      clearTimeout(connecting);
+      if (!outgoing.writableFinished) request.destroy();
+    });
+    pipeline(incoming, request, () => undefined);
+  }
+
+  #request({ method = "GET", headers }: IncomingMessage, to: URL): ClientRequest {
+    const options = { method, headers: { ...endToEnd(headers), [FORWARDED_FIELD]: "1" } };
+    return to.protocol === "https:"
+      ? httpsRequest(to, { ...options, agent: this.#agents.https })
+      : httpRequest(to, { ...options, agent: this.#agents.http });
+  }
+}
+
+function endToEnd(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const named = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !named.has(name)),
+  );
+}
+
+function nobodyLeads(): DinpError {
+  return new DinpError("DINP_UNAVAILABLE", "No server leads at the moment.", {
+    retryable: true,
+    hint: "Another one takes over within seconds: try again. What runs goes on running.",
+  });
+}
+
+function unanswered(
+  { method = "GET" }: IncomingMessage,
+  to: URL,
+  does: "builds" | "leads",
+  wasConnected: boolean,
+  error: Error,
+): DinpError {
+  const mayBeDone = wasConnected && method !== "GET" && method !== "HEAD";
+  const who = `The server that ${does}, ${to.origin},`;
+  return new DinpError(
+    mayBeDone ? "DINP_COMMIT_UNKNOWN" : "DINP_UNAVAILABLE",
+    `${who} did not answer: ${messageOf(error)}.`,
+    { retryable: true, cause: error },
+  );
+}
+
+/** The rest of the request is not waited for. */
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse, error: DinpError): void {
+  const body = JSON.stringify(errorBody(error));
+  outgoing.writeHead(statusByCode[error.code], {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store",
+    "retry-after": "1",
+    connection: "close",
+  });
+  outgoing.end(incoming.method === "HEAD" ? "" : body);
+  incoming.unpipe();
+  incoming.resume();
+}
