@@ -86,7 +86,7 @@ export async function providePlatformParts(
   provide(container, tokens.stateStore, () => store);
   provide(container, tokens.registry, () => registry);
   provide(container, tokens.archive, () => archive);
-  provide(container, tokens.secretBox, () => 
+  provide(container, tokens.secretBox, () =>
     createFileSecretBox({ keyFile: folders.secretsKey, make: config.secrets.keyFile === null }),
   );
   provide(container, tokens.registryConnector, () => createRegistryConnector({ clock, random }));

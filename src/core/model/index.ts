@@ -13,3 +13,4 @@ export * from "./registry-errors.js";
 export * from "./secrets.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";
+export * from "./withdrawal.js";

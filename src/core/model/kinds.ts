@@ -21,6 +21,7 @@ import type {
   Token,
 } from "./records.js";
 import { secretVersionKey, type SecretVersion } from "./secrets.js";
+import { withdrawalKey, type Withdrawal } from "./withdrawal.js";
 
 /** Every kind of record and its type. */
 export interface RecordTypes {
@@ -39,6 +40,7 @@ export interface RecordTypes {
   readonly rollout: Rollout;
   readonly crash: CrashRecord;
   readonly router: RouterRegistration;
+  readonly withdrawal: Withdrawal;
   readonly token: Token;
   readonly joinToken: JoinToken;
   readonly nodeCredential: NodeCredential;
@@ -118,6 +120,7 @@ export const kindSchemas: { readonly [K in Kind]: KindSchema<RecordTypes[K]> } =
   },
   crash: { key: (crash) => crash.releaseId, unique: {}, indexes: { app: (crash) => crash.appId } },
   router: { key: (router) => router.id, unique: {}, indexes: {} },
+  withdrawal: { key: withdrawalKey, unique: {}, indexes: { app: (withdrawal) => withdrawal.appId } },
   token: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
   joinToken: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
   nodeCredential: { key: (credential) => credential.nodeId, unique: {}, indexes: {} },

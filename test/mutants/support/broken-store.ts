@@ -129,6 +129,8 @@ export function keyOf(write: Write): string {
       return `${write.value.teamId}/${write.value.host}`;
     case "secretVersion":
       return `${write.value.appId}/${write.value.name}/${String(write.value.version)}`;
+    case "withdrawal":
+      return `${write.value.instanceId}/${write.value.monitorId}`;
     case "domain":
       return `${write.value.host}${write.value.path}`;
     default:

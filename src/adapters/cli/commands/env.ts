@@ -49,7 +49,10 @@ export function registerEnv({ program, context }: Registration): void {
     .summary("set variables: a new release")
     .argument(...appArgument())
     .argument("[K=V...]", "variables and their values")
-    .option("--secret <K>", "a variable whose value is asked for, or read from standard input, and kept sealed")
+    .option(
+      "--secret <K>",
+      "a variable whose value is asked for, or read from standard input, and kept sealed",
+    )
     .addHelpText("after", secretHelp)
     .action(async (app: string, pairs: readonly string[], flags: SetFlags, command: Command) => {
       const { secret: name } = flags;
@@ -81,7 +84,9 @@ async function list(context: Context, app: string, flags: ReadFlags): Promise<vo
     ...Object.entries(view.manifestEnv)
       .filter(([name]) => !Object.hasOwn(view.env, name) && !Object.hasOwn(view.secrets, name))
       .map(([name, value]) => [name, "dinp.yaml", value] as const),
-    ...Object.entries(view.secrets).map(([name, secret]) => [name, "dinp env set", secretText(secret)] as const),
+    ...Object.entries(view.secrets).map(
+      ([name, secret]) => [name, "dinp env set", secretText(secret)] as const,
+    ),
   ].sort(([a], [b]) => (a < b ? -1 : 1));
   if (rows.length === 0) {
     context.err.line(`${app} has no variables. Set one: dinp env set ${app} KEY=VALUE`);
