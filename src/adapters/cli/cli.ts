@@ -17,6 +17,7 @@ import { registerPlan } from "./commands/plan.js";
 import { registerPush } from "./commands/push.js";
 import { withConnection, type Registration } from "./commands/shared-options.js";
 import { registerRegistries } from "./commands/registries.js";
+import { registerSecrets } from "./commands/secrets.js";
 import { registerReleases } from "./commands/releases.js";
 import { registerRouters } from "./commands/routers.js";
 import { registerLifecycle } from "./commands/lifecycle.js";
@@ -135,6 +136,7 @@ function buildProgram(context: Context, onExit: (exitCode: number) => void): Com
   registerBuilds(registration);
   registerBases(registration);
   registerRegistries(registration);
+  registerSecrets(registration, context.options.addSecretKey);
   registerTemplates(registration);
   registerReleases(registration);
   program.commandsGroup("Looking at it:");

@@ -18,6 +18,7 @@ import { addReads } from "./reads.js";
 import { addRegistries } from "./registry-routes.js";
 import { assertReach } from "./role-reach.js";
 import { addRouters } from "./router-routes.js";
+import { addSecretKeys } from "./secret-routes.js";
 import { addWrites } from "./writes.js";
 import { infoRoute } from "./routes.js";
 
@@ -62,6 +63,7 @@ export function createApi(options: ApiOptions): Api {
   addBuilds(api, options);
   addBases(api, options);
   addRegistries(api, options);
+  addSecretKeys(api, options);
   addNodes(api, options);
   addRouters(api, options);
   addExecutions(api, options);

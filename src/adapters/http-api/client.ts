@@ -49,6 +49,7 @@ import type {
   RouterView,
   RunRequest,
   ScaleRequest,
+  SecretKeysView,
   SessionView,
   TemplateView,
 } from "@dinp/core";
@@ -111,6 +112,8 @@ export type {
   RouterView,
   RunRequest,
   ScaleRequest,
+  SecretKeysView,
+  SecretView,
   SessionView,
   TemplateView,
 } from "@dinp/core";
@@ -193,6 +196,8 @@ export interface Client {
   /** The rollout now and at each change, until it has ended (that is the last value) or the signal aborts. */
   followRollout(app: string, number: number, options?: CallOptions): AsyncIterable<RolloutView>;
   getEnv(app: string, options?: CallOptions): Promise<EnvView>;
+  /** The keys that secrets are sealed with, by name. */
+  listSecretKeys(options?: CallOptions): Promise<SecretKeysView>;
   getGrants(app: string, options?: CallOptions): Promise<AppGrants>;
   /** Exactly these, and a new release; `DINP_FORBIDDEN` unless the token is an admin's. */
   setGrants(app: string, grants: AppGrants, options?: CallOptions): Promise<ReleaseResult>;
@@ -356,6 +361,7 @@ export function createClient(options: ClientOptions): Client {
         ...o,
       }),
     getEnv: (app, o) => one({ method: "GET", path: [...apps, app, "env"], ...o }),
+    listSecretKeys: (o) => one({ method: "GET", path: ["v1", "secret-keys"], ...o }),
     getGrants: (app, o) => one({ method: "GET", path: [...apps, app, "grants"], ...o }),
     setGrants: (app, json, o) => one({ method: "PUT", path: [...apps, app, "grants"], json, ...o }),
     changeEnv: (app, json, o) => one({ method: "PATCH", path: [...apps, app, "env"], json, ...o }),

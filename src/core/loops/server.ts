@@ -1,5 +1,5 @@
 import { DinpError } from "../model/errors.js";
-import type { AppId, InstanceId, NodeId } from "../model/records.js";
+import type { AppId, InstanceId, NodeId, Release } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
 import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
@@ -11,11 +11,13 @@ import type {
   RoutingState,
 } from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
+import { openSecrets } from "../platform/secrets.js";
+import { noSecrets } from "../platform/without.js";
 import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
-import type { Clock, Logger, Random } from "../ports/system.js";
+import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
 import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
@@ -40,6 +42,8 @@ export interface ServerOptions {
   readonly appsDomain: string;
   /** Who this server is; two that may run at the same time must not share it. */
   readonly holder: string;
+  /** Opens the secrets of releases that are started here. Default: none, and such releases do not start. */
+  readonly secrets?: SecretBox;
   readonly leaseTtlMs?: number;
   /** Where this server answers: asked when it begins to lead, and others are told. Default: there are no others. */
   readonly announced?: () => ServerAddress;
@@ -118,8 +122,11 @@ export class Server implements ClusterSource {
   }
 
   /** A command beside an instance. Errors as those of {@link Server.logs}, and `Runtime.exec`'s. */
-  exec({ nodeId, ...request }: NodeExecRequest): AsyncIterable<ExecEvent> {
-    return this.#lead().agents.session(nodeId).exec(request);
+  async *exec({ nodeId, ...request }: NodeExecRequest): AsyncGenerator<ExecEvent, void, undefined> {
+    const session = this.#lead().agents.session(nodeId);
+    const { view } = this.#follower;
+    const release = view.get("release", view.get("placement", request.instanceId)?.releaseId ?? "");
+    yield* session.exec({ ...request, ...(await this.#secretsOf(release, request.signal)) });
   }
 
   /**
@@ -139,10 +146,20 @@ export class Server implements ClusterSource {
     }
     this.#oneOffs.set(runId, { nodeId: fit.node.id, release });
     try {
-      yield* agents.session(fit.node.id).run(request);
+      const secrets = await this.#secretsOf(release, request.signal);
+      yield* agents.session(fit.node.id).run({ ...request, ...secrets });
     } finally {
       this.#oneOffs.delete(runId);
     }
+  }
+
+  async #secretsOf(
+    release: Release | undefined,
+    signal: AbortSignal,
+  ): Promise<Pick<AgentRunRequest, "secrets">> {
+    if (release?.secrets === undefined) return {};
+    const { store, secrets = noSecrets } = this.#options;
+    return { secrets: await openSecrets({ store, secrets }, release, { signal }) };
   }
 
   /** What this leader would do now, or would if the hypothesis were committed. Writes nothing. */
@@ -192,6 +209,7 @@ export class Server implements ClusterSource {
 
   async #work(lease: Lease, signal: AbortSignal): Promise<void> {
     const { store, table, link, clock, random, logger, policy, appsDomain } = this.#options;
+    const { secrets = noSecrets } = this.#options;
     const follower = this.#follower;
     const silentAfterMs = policy.lostAfterMs;
     const agents = new AgentLink({
@@ -202,6 +220,7 @@ export class Server implements ClusterSource {
       random,
       logger,
       lease,
+      secrets,
       silentAfterMs,
       onSeen: () => {
         reconciler.noteHeard();

@@ -11,6 +11,7 @@ export * from "./names.js";
 export * from "./records.js";
 export * from "./router-registrations.js";
 export * from "./registry-errors.js";
+export * from "./secrets.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";
 export * from "./withdrawal.js";

@@ -5,6 +5,7 @@
  */
 
 import type { JsonValue } from "./errors.js";
+import type { SecretRef } from "./secrets.js";
 
 export type AppId = string;
 export type ReleaseId = string;
@@ -88,6 +89,8 @@ export interface Release {
   readonly env: Readonly<Record<string, string>>;
   /** From the pushed manifest: replaced by the next push. */
   readonly manifestEnv: Readonly<Record<string, string>>;
+  /** Variables whose values are stored sealed, and not here; they win over the others. Absent: none. */
+  readonly secrets?: Readonly<Record<string, SecretRef>>;
   readonly memoryMb: number;
   /** Thousandths of one processor. */
   readonly cpuMillis: number;

@@ -160,11 +160,35 @@ export interface ReleaseResult extends ReleaseView {
   readonly unchanged: boolean;
 }
 
+/** A variable whose value is a secret, which is never told. */
+export interface SecretView {
+  readonly version: number;
+  /** When this version was set, and by whom; null when that is not known any more. */
+  readonly setAt: number | null;
+  readonly setBy: string | null;
+}
+
 export interface EnvView {
   /** Set by the user; wins over `manifestEnv`. */
   readonly env: Readonly<Record<string, string>>;
   /** From the last push's manifest. */
   readonly manifestEnv: Readonly<Record<string, string>>;
+  /** Set by the user; they win over both. */
+  readonly secrets: Readonly<Record<string, SecretView>>;
+}
+
+/** The keys that stored secrets are sealed with. */
+export interface SecretKeysView {
+  /** The one that seals first, then the others, then those that are missing. */
+  readonly keys: readonly {
+    readonly name: string;
+    /** `opens`: what it sealed before; with nothing left, it may go. `missing`: what it sealed cannot be opened. */
+    readonly state: "seals" | "opens" | "missing";
+    /** Stored secrets that are sealed with it. */
+    readonly sealed: number;
+  }[];
+  /** Stored secrets that do not say with which key they are sealed. */
+  readonly unnamed: number;
 }
 
 export interface BuildView {
