@@ -113,8 +113,9 @@ describeWithServices(["redis"], "routers of a platform", () => {
       expect((await get(cold.port, host)).status).toBe(200);
       expect(cold.errors()).toContain("goes by its registration of before");
       const args = [program, "--listen", "127.0.0.1:0", ...settings("edge-9", token), "--servers", dead];
-    const never = await runProgram(process.execPath, args, { timeoutMs: 15_000 });
-    expect(never.stderr).toContain("the registration cannot be confirmed; it is tried again");
-    expect(never.stdout).toBe("");
-  });
+      const never = await runProgram(process.execPath, args, { timeoutMs: 15_000 });
+      expect(never.stderr).toContain("the registration cannot be confirmed; it is tried again");
+      expect(never.stdout).toBe("");
+    },
+  );
 });

@@ -229,6 +229,7 @@ const noCluster = {
   nextStartAt: () => null,
   routing: () => null,
   nodeLink: () => null,
+  routerProgress: () => null,
 };
 
 describe("versions of secrets", () => {
