@@ -1,0 +1,26 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { backingUrls, certificatesOf } from "./backing-services.mjs";
+import { configPath, programsOfKind } from "./programs.mjs";
+
+/** Writes the one configuration that all programs read; each takes its sections of it. @param {import("./plan.mjs").Plan} plan */
+export function writeConfiguration(plan) {
+  const urls = backingUrls(plan);
+  const { ca, certificate, key } = certificatesOf(plan);
+  const servers = programsOfKind(plan, "dinp-server");
+  const [router] = programsOfKind(plan, "dinp-router");
+  const config = {
+    cluster: { id: `example-${plan.id}`, appsDomain: "apps.localhost" },
+    store: { url: urls.database },
+    table: { url: urls.redis },
+    registry: { url: urls.registry, caFile: ca },
+    secrets: { keyFile: join(plan.folder, "secrets.key") },
+    server: {
+      ...{ certFile: certificate, keyFile: key, caFile: ca },
+      routerUrl: `http://${router?.address ?? ""}:8080`,
+    },
+    agent: { servers: servers.map(({ address }) => `https://${address}:7443`), caFile: ca },
+  };
+  writeFileSync(configPath(plan), stringify(config), { mode: 0o600 });
+}

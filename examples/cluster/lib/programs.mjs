@@ -1,0 +1,110 @@
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import {
+  isAlive,
+  readProcess,
+  startProcess,
+  stopProcess,
+} from "../../../scripts/lib/services/owned-process.mjs";
+import { addressOf, nodesOf } from "./plan.mjs";
+
+/** @typedef {import("./plan.mjs").Plan} Plan */
+
+/**
+ * One process of the platform. Each has an address of its own, as on a machine of its own, and takes the usual ports.
+ *
+ * @typedef {{
+ *   name: string,
+ *   kind: string,
+ *   node: import("./plan.mjs").Node | null,
+ *   address: string,
+ *   flags: readonly string[],
+ * }} Program `kind`: the program, such as `dinp-server`. `node`: the node that it is on; null: this machine itself.
+ *   `flags`: what the shared configuration does not say.
+ */
+
+const dist = fileURLToPath(new URL("../../../dist/bin/", import.meta.url));
+const STOP_MS = 15_000;
+
+/** @param {Plan} plan */
+export function configPath({ folder }) {
+  return join(folder, "dinp.yaml");
+}
+
+/** Where `dinp nodes join-token` was written to. @param {Plan} plan */
+export function joinTokenPath({ folder }) {
+  return join(folder, "join-token");
+}
+
+/** The programs, in the order in which they are started. To add one to the example, add it here. @param {Plan} plan @returns {readonly Program[]} */
+export function programsOf(plan) {
+  /** @param {string} name @param {string} kind @param {number} host @param {(address: string) => readonly string[]} flags @returns {Program} */
+  const here = (name, kind, host, flags) => {
+    const address = addressOf(plan, host);
+    return { name, kind, node: null, address, flags: flags(address) };
+  };
+  /** @param {string} address */
+  const serverFlags = (address) => ["--listen", `${address}:7080`, "--link-listen", `${address}:7443`];
+  /** @param {string} address */
+  const routerFlags = (address) => ["--listen", `${address}:8080`];
+  return [
+    here("s1", "dinp-server", 11, serverFlags),
+    here("s2", "dinp-server", 12, serverFlags),
+    ...nodesOf(plan).map((node) => agentOn(node, plan)),
+    here("r1", "dinp-router", 21, routerFlags),
+    here("r2", "dinp-router", 22, routerFlags),
+  ];
+}
+
+/** @param {import("./plan.mjs").Node} node @param {Plan} plan @returns {Program} */
+function agentOn(node, plan) {
+  const { name, address, run } = node;
+  const docker = ["--docker-socket", join(run, "docker.sock")];
+  const flags = ["--address", address, ...docker, "--join-token-file", joinTokenPath(plan)];
+  return { name, kind: "dinp-agent", node, address, flags };
+}
+
+/** The programs of a kind. @param {Plan} plan @param {string} kind */
+export function programsOfKind(plan, kind) {
+  return programsOf(plan).filter((program) => program.kind === kind);
+}
+
+/** Where a program keeps its data, and its log is. @param {Plan} plan @param {Program} program */
+export function programFolder({ folder }, { name }) {
+  return join(folder, name);
+}
+
+/** Starts a program; resolves when it says that it is ready. @param {Plan} plan @param {Program} program */
+export async function startProgram(plan, program) {
+  const { name, kind, node, address, flags } = program;
+  const folder = programFolder(plan, program);
+  const entry = node === null ? [] : ["nsenter", `--net=/run/netns/${node.namespace}`];
+  const [command = "", ...args] = [
+    ...[...entry, process.execPath, join(dist, `${kind}.js`), "--config", configPath(plan)],
+    ...["--id", name, "--data-dir", join(folder, "data"), "--observe-listen", `${address}:9080`],
+    ...flags,
+  ];
+  await startProcess(folder, name, [command, ...args], (signal) => isReady(program, signal));
+}
+
+/** Whether a program says that it can work. @param {Program} program @param {AbortSignal} signal */
+async function isReady({ address }, signal) {
+  const answer = await fetch(`http://${address}:9080/readyz`, { signal });
+  await answer.arrayBuffer();
+  return answer.ok;
+}
+
+/** How a program is, for people. @param {Plan} plan @param {Program} program @returns {Promise<"ready" | "runs, not ready" | "down">} */
+export async function stateOf(plan, program) {
+  const identity = readProcess(programFolder(plan, program), program.name);
+  if (identity === null || !isAlive(identity)) return "down";
+  return (await isReady(program, AbortSignal.timeout(5_000)).catch(() => false))
+    ? "ready"
+    : "runs, not ready";
+}
+
+/** @param {Plan} plan @param {Program} program */
+export async function stopProgram(plan, program) {
+  await stopProcess(programFolder(plan, program), program.name, STOP_MS);
+}
