@@ -1,4 +1,5 @@
 import { agentSection } from "./agent-section.js";
+import { builderSection } from "./builder-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
@@ -13,6 +14,7 @@ export const allSettings = {
   build: buildSection,
   secrets: secretsSection,
   server: serverSection,
+  builder: builderSection,
   agent: agentSection,
   router: routerSection,
   log: logSection,
