@@ -9,6 +9,7 @@ export function writeConfiguration(plan) {
   const urls = backingUrls(plan);
   const { ca, certificate, key } = certificatesOf(plan);
   const servers = programsOfKind(plan, "dinp-server");
+  const [builder] = programsOfKind(plan, "dinp-builder");
   const [router] = programsOfKind(plan, "dinp-router");
   const config = {
     cluster: { id: `example-${plan.id}`, appsDomain: "apps.localhost" },
@@ -18,8 +19,10 @@ export function writeConfiguration(plan) {
     secrets: { keyFile: join(plan.folder, "secrets.key") },
     server: {
       ...{ certFile: certificate, keyFile: key, caFile: ca },
+      builderUrl: `https://${builder?.address ?? ""}:7090`,
       routerUrl: `http://${router?.address ?? ""}:8080`,
     },
+    builder: { certFile: certificate, keyFile: key },
     agent: { servers: servers.map(({ address }) => `https://${address}:7443`), caFile: ca },
   };
   writeFileSync(configPath(plan), stringify(config), { mode: 0o600 });

@@ -44,25 +44,39 @@ export function programsOf(plan) {
     const address = addressOf(plan, host);
     return { name, kind, node: null, address, flags: flags(address) };
   };
-  /** @param {string} address */
-  const serverFlags = (address) => ["--listen", `${address}:7080`, "--link-listen", `${address}:7443`];
-  /** @param {string} address */
-  const routerFlags = (address) => ["--listen", `${address}:8080`];
+  /** @param {string} name */
+  const named = (name) => ["--id", name, "--data-dir", dataFolder(plan, name)];
+  /** @param {string} name @param {number} host */
+  const server = (name, host) =>
+    here(name, "dinp-server", host, (address) => [
+      ...[...named(name), "--listen", `${address}:7080`, "--link-listen", `${address}:7443`],
+    ]);
+  /** @param {string} name @param {number} host */
+  const router = (name, host) =>
+    here(name, "dinp-router", host, (address) => [...named(name), "--listen", `${address}:8080`]);
   return [
-    here("s1", "dinp-server", 11, serverFlags),
-    here("s2", "dinp-server", 12, serverFlags),
+    ...[server("s1", 11), server("s2", 12)],
+    here("b1", "dinp-builder", 31, (address) => [
+      ...["--data-dir", dataFolder(plan, "b1"), "--listen", `${address}:7090`],
+    ]),
     ...nodesOf(plan).map((node) => agentOn(node, plan)),
-    here("r1", "dinp-router", 21, routerFlags),
-    here("r2", "dinp-router", 22, routerFlags),
+    ...[router("r1", 21), router("r2", 22)],
   ];
 }
 
 /** @param {import("./plan.mjs").Node} node @param {Plan} plan @returns {Program} */
 function agentOn(node, plan) {
   const { name, address, run } = node;
-  const docker = ["--docker-socket", join(run, "docker.sock")];
-  const flags = ["--address", address, ...docker, "--join-token-file", joinTokenPath(plan)];
+  const flags = [
+    ...["--id", name, "--data-dir", dataFolder(plan, name), "--address", address],
+    ...["--docker-socket", join(run, "docker.sock"), "--join-token-file", joinTokenPath(plan)],
+  ];
   return { name, kind: "dinp-agent", node, address, flags };
+}
+
+/** @param {Plan} plan @param {string} name */
+function dataFolder({ folder }, name) {
+  return join(folder, name, "data");
 }
 
 /** The programs of a kind. @param {Plan} plan @param {string} kind */
@@ -82,8 +96,7 @@ export async function startProgram(plan, program) {
   const entry = node === null ? [] : ["nsenter", `--net=/run/netns/${node.namespace}`];
   const [command = "", ...args] = [
     ...[...entry, process.execPath, join(dist, `${kind}.js`), "--config", configPath(plan)],
-    ...["--id", name, "--data-dir", join(folder, "data"), "--observe-listen", `${address}:9080`],
-    ...flags,
+    ...["--observe-listen", `${address}:9080`, ...flags],
   ];
   await startProcess(folder, name, [command, ...args], (signal) => isReady(program, signal));
 }

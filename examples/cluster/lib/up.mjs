@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { ensureBuilt } from "../../../scripts/build.mjs";
 import { ensureInstalled } from "../../../scripts/ensure-installed.mjs";
 import { withLock } from "../../../scripts/lib/services/lock.mjs";
@@ -19,6 +20,8 @@ import { isWhole } from "./status.mjs";
 import { dinp, userEnvironment } from "./user.mjs";
 
 /** @typedef {import("./plan.mjs").Plan} Plan */
+
+const TOKEN_MS_MAX = 30_000;
 
 /** @param {string} text */
 function say(text) {
@@ -84,13 +87,23 @@ async function start(plan, program) {
 
 /** Logs in by the token that the first server made, and lets machines become nodes. @param {Plan} plan */
 async function logIn(plan) {
-  const made = programsOfKind(plan, "dinp-server")
-    .map((server) => join(programFolder(plan, server), "data/admin-token"))
-    .find((path) => existsSync(path));
-  if (made === undefined) throw new Error("No server made an admin token.");
-  await dinp(plan, ["login"], readFileSync(made, "utf8"));
+  await dinp(plan, ["login"], readFileSync(await adminToken(plan), "utf8"));
   const token = await dinp(plan, ["nodes", "join-token"]);
   writeFileSync(joinTokenPath(plan), token, { mode: 0o600 });
+}
+
+/** The file of the token: a server that is ready may still be making it. @param {Plan} plan */
+async function adminToken(plan) {
+  const places = programsOfKind(plan, "dinp-server").map((server) =>
+    join(programFolder(plan, server), "data/admin-token"),
+  );
+  const end = performance.now() + TOKEN_MS_MAX;
+  for (;;) {
+    const made = places.find((path) => existsSync(path));
+    if (made !== undefined) return made;
+    if (performance.now() > end) throw new Error(`No server made an admin token: ${places.join(", ")}.`);
+    await delay(50);
+  }
 }
 
 /** @param {Plan} plan */
