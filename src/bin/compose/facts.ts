@@ -1,4 +1,4 @@
-import type { NodeId, PortRange, ServerAddress } from "@dinp/core";
+import type { HealthMonitorOptions, NodeId, PortRange, ServerAddress } from "@dinp/core";
 
 /** What all programs of a cluster agree on, and tell their users. */
 export interface ClusterFacts {
@@ -26,3 +26,9 @@ export interface NodeFacts {
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: PortRange;
 }
+
+/** What an outside health monitor is told of itself. */
+export type MonitorFacts = Pick<
+  HealthMonitorOptions,
+  "monitorId" | "holder" | "concurrency" | "leaseTtlMs" | "onProbe"
+>;

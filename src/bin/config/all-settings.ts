@@ -1,6 +1,7 @@
 import { agentSection } from "./agent-section.js";
 import { builderSection } from "./builder-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
+import { hmSection } from "./hm-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -17,6 +18,7 @@ export const allSettings = {
   builder: builderSection,
   agent: agentSection,
   router: routerSection,
+  hm: hmSection,
   log: logSection,
   observe: observeSection,
 } as const satisfies Settings;
