@@ -61,6 +61,7 @@ export function programsOf(plan) {
     ]),
     ...nodesOf(plan).map((node) => agentOn(node, plan)),
     ...[router("r1", 21), router("r2", 22)],
+    here("m1", "dinp-hm", 41, () => ["--id", "m1"]),
   ];
 }
 
