@@ -15,6 +15,7 @@ import {
   readImage,
   Server,
   type PlatformInfo,
+  type RouteTable,
   type UploadFetcher,
 } from "@dinp/core";
 import { createHttpProber } from "@dinp/core/http";
@@ -54,9 +55,16 @@ export interface PlatformFixture {
 const APPS_DOMAIN = "apps.localhost";
 const NODE_ID = "node-1";
 
-export async function startPlatform(
-  options: { readonly uploads?: UploadFetcher } = {},
-): Promise<PlatformFixture> {
+export async function startPlatform({
+  table: givenTable,
+  clusterId: givenId,
+  ...options
+}: {
+  readonly uploads?: UploadFetcher;
+  /** Closed with the platform. Default: one in memory. */
+  readonly table?: RouteTable;
+  readonly clusterId?: string;
+} = {}): Promise<PlatformFixture> {
   const folder = await mkdtemp(join(tmpdir(), "dinp-cli-"));
   // Instances may run under a user of their own.
   await chmod(folder, 0o755);
@@ -68,7 +76,7 @@ export async function startPlatform(
   await store.commit([{ op: "put", kind: "router", value: router }]);
   const registry = createOciLayoutRegistry({ dir: join(folder, "registry") });
   const archive = createTarArchive();
-  const clusterId = newId(random, "test");
+  const clusterId = givenId ?? newId(random, "test");
   const runtime = createProcessRuntime({
     dataDir: join(folder, "node"),
     clusterId,
@@ -77,7 +85,7 @@ export async function startPlatform(
     clock,
   });
   await runtime.open();
-  const table = createMemoryRouteTable({ random });
+  const table = givenTable ?? createMemoryRouteTable({ random });
   const link = createInProcessControlLink();
   const addresses = { router: "http://127.0.0.1:1" };
   const info = (): PlatformInfo => ({

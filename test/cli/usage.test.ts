@@ -38,6 +38,7 @@ const commands = [
   "rollback",
   "logs",
   "nodes",
+  "routers",
   "events",
 ];
 

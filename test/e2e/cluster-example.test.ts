@@ -68,7 +68,7 @@ describeWithServices(["docker", "postgres", "redis", "registry"], "the example o
       const traces = await tracesOf({ ...up, folder });
       for (const [kind, found] of Object.entries(traces)) expect(found, kind).not.toEqual([]);
       const status = await done("status");
-      expect(status.match(/\tready$/gm)).toHaveLength(3 + 2 + 1 + 3 + 2 + 1);
+      expect(status.match(/\tready$/gm)).toHaveLength(3 + 2 + 1 + 3 + 2 + 1 + 1);
       for (const node of ["n1", "n2", "n3"]) expect(status).toMatch(new RegExp(`ready +${node} `));
       for (const router of [21, 22]) {
         const answer = await ask(`10.${String(up.network)}.0.${String(router)}`, "hello.apps.localhost");

@@ -28,6 +28,7 @@ async function configured(): Promise<{ readonly path: string }> {
     "store-url": "postgres://dinp:secret@127.0.0.1:5432/dinp\n",
     "table-url": "redis://127.0.0.1:6379\n",
     "join-token": "dinpj_0\n",
+    "router-token": "dinp_0\n",
     "tls.pem": await readFile(certificate, "utf8"),
     "tls.key": await readFile(key, "utf8"),
   };

@@ -23,6 +23,8 @@ export function writeConfiguration(plan) {
       routerUrl: `http://${router?.address ?? ""}:8080`,
     },
     builder: { certFile: certificate, keyFile: key },
+    router: { servers: servers.map(({ address }) => `https://${address}:7080`), caFile: ca },
+    dash: { servers: servers.map(({ address }) => `https://${address}:7080`), caFile: ca },
     agent: { servers: servers.map(({ address }) => `https://${address}:7443`), caFile: ca },
   };
   writeFileSync(configPath(plan), stringify(config), { mode: 0o600 });

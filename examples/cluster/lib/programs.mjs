@@ -37,6 +37,11 @@ export function joinTokenPath({ folder }) {
   return join(folder, "join-token");
 }
 
+/** Where `dinp routers token` was written to. @param {Plan} plan */
+export function routerTokenPath({ folder }) {
+  return join(folder, "router-token");
+}
+
 /** The programs, in the order in which they are started. To add one to the example, add it here. @param {Plan} plan @returns {readonly Program[]} */
 export function programsOf(plan) {
   /** @param {string} name @param {string} kind @param {number} host @param {(address: string) => readonly string[]} flags @returns {Program} */
@@ -53,7 +58,9 @@ export function programsOf(plan) {
     ]);
   /** @param {string} name @param {number} host */
   const router = (name, host) =>
-    here(name, "dinp-router", host, (address) => [...named(name), "--listen", `${address}:8080`]);
+    here(name, "dinp-router", host, (address) => [
+      ...[...named(name), "--listen", `${address}:8080`, "--token-file", routerTokenPath(plan)],
+    ]);
   return [
     ...[server("s1", 11), server("s2", 12)],
     here("b1", "dinp-builder", 31, (address) => [
@@ -62,6 +69,7 @@ export function programsOf(plan) {
     ...nodesOf(plan).map((node) => agentOn(node, plan)),
     ...[router("r1", 21), router("r2", 22)],
     here("m1", "dinp-hm", 41, () => ["--id", "m1"]),
+    here("d1", "dinp-dash", 51, (address) => ["--listen", `${address}:7080`]),
   ];
 }
 

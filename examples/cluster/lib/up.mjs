@@ -15,7 +15,14 @@ import { removeCluster, UP } from "./down.mjs";
 import { enginePackages, startNodeEngine } from "./engines.mjs";
 import { makeNetwork } from "./network.mjs";
 import { makePlan, nodesOf, readPlan } from "./plan.mjs";
-import { joinTokenPath, programFolder, programsOf, programsOfKind, startProgram } from "./programs.mjs";
+import {
+  joinTokenPath,
+  programFolder,
+  programsOf,
+  programsOfKind,
+  routerTokenPath,
+  startProgram,
+} from "./programs.mjs";
 import { isWhole } from "./status.mjs";
 import { dinp, userEnvironment } from "./user.mjs";
 
@@ -85,11 +92,14 @@ async function start(plan, program) {
   say(`${program.name}: ${program.kind} on ${program.address}`);
 }
 
-/** Logs in by the token that the first server made, and lets machines become nodes. @param {Plan} plan */
+/** Logs in by the token that the first server made, and lets machines become nodes and routers. @param {Plan} plan */
 async function logIn(plan) {
   await dinp(plan, ["login"], readFileSync(await adminToken(plan), "utf8"));
-  const token = await dinp(plan, ["nodes", "join-token"]);
-  writeFileSync(joinTokenPath(plan), token, { mode: 0o600 });
+  const tokens = [
+    { path: joinTokenPath(plan), command: ["nodes", "join-token"] },
+    { path: routerTokenPath(plan), command: ["routers", "token"] },
+  ];
+  for (const { path, command } of tokens) writeFileSync(path, await dinp(plan, command), { mode: 0o600 });
 }
 
 /** The file of the token: a server that is ready may still be making it. @param {Plan} plan */

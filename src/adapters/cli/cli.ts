@@ -18,6 +18,7 @@ import { registerPush } from "./commands/push.js";
 import { withConnection, type Registration } from "./commands/shared-options.js";
 import { registerRegistries } from "./commands/registries.js";
 import { registerReleases } from "./commands/releases.js";
+import { registerRouters } from "./commands/routers.js";
 import { registerLifecycle } from "./commands/lifecycle.js";
 import { registerLogin } from "./commands/login.js";
 import { registerTemplates } from "./commands/templates.js";
@@ -140,6 +141,7 @@ function buildProgram(context: Context, onExit: (exitCode: number) => void): Com
   registerInstances(registration);
   registerLogs(registration);
   registerNodes(registration);
+  registerRouters(registration);
   registerEvents(registration);
   registerPlan(registration);
   registerExplain(registration);

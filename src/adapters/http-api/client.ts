@@ -19,12 +19,14 @@ import type {
   ExecRequest,
   ExplainRequest,
   ExplainView,
+  ForgetRouterRequest,
   InstancesQuery,
   JoinTokenRequest,
   JoinTokenView,
   LogLineView,
   LogsRequest,
   NewJoinToken,
+  NewToken,
   NodeInstanceView,
   NodeView,
   Page,
@@ -42,6 +44,9 @@ import type {
   ReleaseView,
   RollbackRequest,
   RolloutView,
+  RouterRequest,
+  RouterTokenView,
+  RouterView,
   RunRequest,
   ScaleRequest,
   SessionView,
@@ -101,6 +106,9 @@ export type {
   RolloutInstanceView,
   RolloutView,
   RolloutViewState,
+  RouterRequest,
+  RouterTokenView,
+  RouterView,
   RunRequest,
   ScaleRequest,
   SessionView,
@@ -217,6 +225,18 @@ export interface Client {
   listJoinTokens(options?: CallOptions): Promise<readonly JoinTokenView[]>;
   /** Nodes that have joined by it stay. Admins only. */
   revokeJoinToken(id: string, options?: CallOptions): Promise<void>;
+  /** The routers that drains and ports wait for, by id. */
+  listRouters(options?: CallOptions): Promise<readonly RouterView[]>;
+  /** From the answer on, drains and ports wait for the router. Idempotent. Admins and routers' tokens only. */
+  registerRouter(id: string, request?: RouterRequest, options?: CallOptions): Promise<RouterView>;
+  /** `DINP_CONFIRMATION_REQUIRED` while it seems to be at work, unless `confirm`. Admins only. */
+  forgetRouter(id: string, options?: CallOptions & ForgetRouterRequest): Promise<void>;
+  /** A token by which routers register; its secret is told this once. Admins only. Sent once. */
+  createRouterToken(options?: CallOptions): Promise<NewToken>;
+  /** By id. */
+  listRouterTokens(options?: CallOptions): Promise<readonly RouterTokenView[]>;
+  /** Routers that are registered stay so. Admins only. */
+  revokeRouterToken(id: string, options?: CallOptions): Promise<void>;
   /** What apps can be made of, in the order in which it is tried. */
   listTemplates(options?: CallOptions): Promise<readonly TemplateView[]>;
   /** Oldest first. */
@@ -247,6 +267,8 @@ export function createClient(options: ClientOptions): Client {
   const bases = ["v1", "bases"];
   const registries = ["v1", "registries"];
   const joinTokens = ["v1", "join-tokens"];
+  const routers = ["v1", "routers"];
+  const routerTokens = ["v1", "router-tokens"];
   const command = (app: string, kind: "exec" | "run", request: ExecRequest | RunRequest, o?: CallOptions) =>
     execEvents(
       transport.stream({
@@ -365,6 +387,17 @@ export function createClient(options: ClientOptions): Client {
     listJoinTokens: (o) => many({ method: "GET", path: joinTokens, ...o }),
     revokeJoinToken: async (id, o) => {
       await transport.json({ method: "DELETE", path: [...joinTokens, id], ...o });
+    },
+    listRouters: (o) => many({ method: "GET", path: routers, ...o }),
+    registerRouter: (id, json = {}, o) => one({ method: "PUT", path: [...routers, id], json, ...o }),
+    forgetRouter: async (id, o) => {
+      const query = { confirm: o?.confirm };
+      await transport.json({ method: "DELETE", path: [...routers, id], query, signal: o?.signal });
+    },
+    createRouterToken: (o) => one({ method: "POST", path: routerTokens, once: true, ...o }),
+    listRouterTokens: (o) => many({ method: "GET", path: routerTokens, ...o }),
+    revokeRouterToken: async (id, o) => {
+      await transport.json({ method: "DELETE", path: [...routerTokens, id], ...o });
     },
     listTemplates: (o) => many({ method: "GET", path: ["v1", "templates"], ...o }),
     listEvents: async ({ app, limit } = {}, o) => {

@@ -23,7 +23,7 @@ export const infoSchema = z
   .openapi("Info");
 
 export const sessionSchema = z
-  .object({ subject: z.string(), role: z.enum(["admin", "member"]) })
+  .object({ subject: z.string(), role: z.enum(["admin", "member", "router"]) })
   .openapi("Session");
 
 const appStates = [

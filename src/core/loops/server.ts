@@ -3,7 +3,13 @@ import type { AppId, InstanceId, NodeId } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
 import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
-import type { ClusterSource, NodeExecRequest, NodeLink, RoutingState } from "../platform/cluster-source.js";
+import type {
+  ClusterSource,
+  NodeExecRequest,
+  NodeLink,
+  RouterProgress,
+  RoutingState,
+} from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
 import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
@@ -18,6 +24,7 @@ import { planView } from "./plan-view.js";
 import { Reconciler } from "./reconciler.js";
 import { RoutePublisher } from "./route-publisher.js";
 import { StateFollower } from "./state-follower.js";
+import { StrayRouters } from "./stray-routers.js";
 import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { WithdrawalKeeper } from "./withdrawal-keeper.js";
 
@@ -171,6 +178,11 @@ export class Server implements ClusterSource {
     return { connected: agents.isConnected(nodeId), seenAt: agents.nodeSeenAt.get(nodeId) ?? null };
   }
 
+  /** How far a router is; null when this server does not lead, or has not heard the routers yet. */
+  routerProgress(routerId: string): RouterProgress | null {
+    return this.#leading?.routes.progressOf(routerId) ?? null;
+  }
+
   #lead(): Leading {
     if (this.#leading !== null) return this.#leading;
     throw new DinpError("DINP_UNAVAILABLE", "This server is not connected to the nodes yet.", {
@@ -204,8 +216,11 @@ export class Server implements ClusterSource {
       epoch: lease.epoch,
       onProgress: () => {
         reconciler.noteRouters();
+        strays.noteSaid();
       },
     });
+    const acknowledged = (): RoutePublisher["acknowledged"] => routes.acknowledged;
+    const strays = new StrayRouters({ store, follower, acknowledged, clock, random, logger, lease });
     const reconciler = new Reconciler({
       store,
       follower,
@@ -231,6 +246,7 @@ export class Server implements ClusterSource {
         [
           (inner) => agents.run(inner),
           (inner) => routes.run(inner),
+          (inner) => strays.run(inner),
           (inner) => reconciler.run(inner),
           (inner) => withdrawals.run(inner),
           (inner) => this.#keepTidy(inner),

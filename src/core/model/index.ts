@@ -9,6 +9,7 @@ export * from "./manifest.js";
 export { nearest } from "./manifest-values.js";
 export * from "./names.js";
 export * from "./records.js";
+export * from "./router-registrations.js";
 export * from "./registry-errors.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";

@@ -38,6 +38,7 @@ import { pageApps, pageEvents, pageInstances, pageReleases } from "./paging.js";
 import { planChange } from "./change-plan.js";
 import { planPush } from "./push-plan.js";
 import { addRegistry, listRegistries, removeRegistry, type RegistryRequest } from "./registries.js";
+import { routerOperations, type RouterOperations } from "./router-operations.js";
 import { RepositoryUse } from "./repository-use.js";
 import { noRegistries, noSecrets } from "./without.js";
 import { createRelease, listReleases, rollback } from "./releases.js";
@@ -92,7 +93,7 @@ import type {
  * Errors besides those named: `DINP_INVALID` (its `details.field` names what), `DINP_NOT_FOUND`,
  * `DINP_IDEMPOTENCY_KEY_REUSED`, `DINP_CONFLICT` (lost too many races; try again), and the store's.
  */
-export interface Platform {
+export interface Platform extends RouterOperations {
   info(): PlatformInfo;
   createAdminToken(request?: { readonly subject?: string }, options?: ReadOptions): Promise<NewToken>;
   /** Whose secret it is; `DINP_UNAUTHENTICATED`. */
@@ -277,6 +278,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     createJoinToken: (request, write) => createJoinToken(context, request, write),
     listJoinTokens: (read = {}) => listJoinTokens(context, read),
     revokeJoinToken: (id, write) => revokeJoinToken(context, id, write),
+    ...routerOperations(context),
     listTemplates: () => templateViews(context.builder.templates),
     listEvents: (request, read = {}) => listEvents(context, request, read),
     followEvents: (request, { signal }) => followEvents(context, request, signal),

@@ -3,6 +3,7 @@
  * Times are milliseconds since the Unix epoch.
  */
 
+import type { RouteTableVersion } from "../ports/route-table.js";
 import type { AppManifest, EventRecord, InstancePhase, Node, Token } from "../model/records.js";
 
 /** Facts about this platform that anyone may know. */
@@ -256,6 +257,29 @@ export interface JoinTokenView {
 /** A join token that was just made: its secret is told this once. */
 export interface NewJoinToken extends JoinTokenView {
   readonly secret: string;
+}
+
+/** A router that drains and ports wait for. What only the leading server knows is null where nobody says it. */
+export interface RouterView {
+  readonly id: string;
+  /** Where it is, for people; may be empty. */
+  readonly address: string;
+  /** Another one says that it was forgotten in between. */
+  readonly registeredAt: number;
+  /** The newest table that all its new requests go by; null also when it has acknowledged none. */
+  readonly acknowledged: RouteTableVersion | null;
+  /** By how many revisions that is behind the present table; null also when the two cannot be compared. */
+  readonly behind: number | null;
+  /** Instances that are off its table and still have a request of it in flight. */
+  readonly busy: number | null;
+  /** Instances that are out of the present table, and whose ports wait for this router's acknowledgement. */
+  readonly holdsUp: number | null;
+}
+
+/** A token by which routers register, without its secret. */
+export interface RouterTokenView {
+  readonly id: string;
+  readonly createdAt: number;
 }
 
 export type EventView = EventRecord;
