@@ -82,6 +82,15 @@ describe("WebSocket control link: nodes and their keys", () => {
     });
   });
 
+  it("a node whose join token is not taken is told so, however often it asks, and joins by a good one", async () => {
+    const { rig, joinToken } = await platform();
+    const state = memoryState();
+    const client = rig.client({ state, joinToken: `${joinToken.slice(0, -4)}zzzz` });
+    for (let asked = 0; asked < 2; asked += 1)
+      await expect(connect(client)).rejects.toThrow("The join token is not valid here, or no longer.");
+    await (await connect(rig.client({ state, joinToken }))).close();
+  });
+
   it("a revoked node's connection ends at once; afterwards it is refused, and told why", async () => {
     const { rig, world, accepting, joinToken } = await platform();
     const logger = memoryLog();

@@ -10,10 +10,12 @@ import { placeOf, projectRoot, type CodeBlock, type CodeSpan } from "./markdown.
 
 /** Programs that commands of the documentation may use besides the project's own. */
 const PROGRAMS: ReadonlySet<string> = new Set(
-  "cd chown cp curl docker git kill ls mkdir npm rm systemctl tar tee useradd".split(" "),
+  "cd chmod chown cp curl docker echo export git kill ls mkdir npm openssl rm systemctl tar tee umask useradd".split(
+    " ",
+  ),
 );
 
-/** The commands of a `sh` block, each as its words. Comments, pipes, `&&` and variables before a command are known. */
+/** The commands of a `sh` block, each as its words. Comments, pipes, files that are read and written, `&&` and variables before a command are known. */
 export function commandsOf(
   text: string,
 ): readonly { readonly line: number; readonly words: readonly string[] }[] {
@@ -21,6 +23,7 @@ export function commandsOf(
   return joined.split("\n").flatMap((line, index) =>
     line
       .replace(/(^|\s)#.*$/, "")
+      .replaceAll(/\s[<>]\s*\S+/g, "")
       .split(/&&|\|\||[;|&]/)
       .map((part) => wordsOf(part))
       .map((words) => words.slice(words.findIndex((word) => !/^[A-Z_]+=/.test(word))))
@@ -57,6 +60,7 @@ async function whyWrong([program = "", ...args]: readonly string[]): Promise<str
       return whyNpmRefuses(args);
     case "node":
     case ".ci/run":
+    case "examples/cluster/run":
       return whyNoFile(program === "node" ? (args[0] ?? "") : program);
     default:
       if (Object.hasOwn(programs, program)) return whyProgramRefuses(program, args);

@@ -5,12 +5,13 @@ import { runCommand } from "./command.mjs";
 const DAYS = "30";
 
 /**
- * Makes a certificate authority (`ca.pem`, `ca.key`) and a certificate of it for 127.0.0.1 and localhost (`server.pem`,
- * `server.key`) in `folder`.
+ * Makes a certificate authority (`ca.pem`, `ca.key`) and a certificate of it for localhost and these addresses
+ * (`server.pem`, `server.key`) in `folder`.
  *
  * @param {string} folder
+ * @param {readonly string[]} [addresses]
  */
-export async function makeCertificates(folder) {
+export async function makeCertificates(folder, addresses = ["127.0.0.1"]) {
   const ca = join(folder, "ca.pem");
   const caKey = join(folder, "ca.key");
   const certificate = join(folder, "server.pem");
@@ -25,7 +26,8 @@ export async function makeCertificates(folder) {
   await runCommand("openssl", [
     ...["req", "-new", ...newKey, "-keyout", key, "-out", request, "-subj", "/CN=localhost"],
   ]);
-  writeFileSync(extensions, "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n");
+  const names = ["DNS:localhost", ...addresses.map((address) => `IP:${address}`)];
+  writeFileSync(extensions, `subjectAltName=${names.join(",")}\nbasicConstraints=CA:FALSE\n`);
   await runCommand("openssl", [
     ...["x509", "-req", "-in", request, "-CA", ca, "-CAkey", caKey, "-CAcreateserial"],
     ...["-out", certificate, "-days", DAYS, "-extfile", extensions],

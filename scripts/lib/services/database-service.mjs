@@ -7,7 +7,8 @@ import { freePort } from "./ports.mjs";
 /**
  * Where a database server is, and its administrator.
  *
- * @typedef {{ port: number, user: string, password: string }} DatabaseSettings
+ * @typedef {{ port: number, user: string, password: string, database?: string }} DatabaseSettings `database`: one that is
+ *   there from the start, where there is none of the server's own (MySQL, MariaDB).
  */
 
 /**
@@ -44,10 +45,12 @@ export function databaseSettings(folder) {
  *
  * @param {DatabaseServer} server
  * @param {string} folder
+ * @param {string} [database] Of this name, in a server that has none of its own.
  */
-export async function makeDatabase(server, folder) {
+export async function makeDatabase(server, folder, database) {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const settings = { port: await freePort(), user: "dinp", password: randomBytes(12).toString("hex") };
+  const account = { user: "dinp", password: randomBytes(12).toString("hex") };
+  const settings = { port: await freePort(), ...account, ...(database === undefined ? {} : { database }) };
   writeFileSync(settingsPath(folder), JSON.stringify(settings), { mode: 0o600 });
   await server.prepare(folder, settings);
   await startDatabase(server, folder);

@@ -12,11 +12,20 @@ async function devices() {
 }
 
 /** The numbers N of the ranges 10.N.0.0/16 that the machine has addresses in or routes to. */
-export async function usedNetworks() {
+async function usedNetworks() {
   const routes = await runCommand("ip", ["-4", "route"]);
   const addresses = (await devices()).flatMap(({ addr_info }) => addr_info.map(({ local }) => local));
   const found = [...`${routes} ${addresses.join(" ")}`.matchAll(/\b10\.(\d+)\.\d+\.\d+/g)];
   return new Set(found.map(([, octet]) => Number(octet)));
+}
+
+/** An N of whose range 10.N.0.0/16 the machine uses nothing. */
+export async function freeNetwork() {
+  const used = await usedNetworks();
+  const free = Array.from({ length: 100 }, (_, index) => 140 + index).filter((octet) => !used.has(octet));
+  const network = free[Math.floor(Math.random() * free.length)];
+  if (network === undefined) throw new Error("No address range is free below 10.0.0.0/8.");
+  return network;
 }
 
 /** The names of the bridges that have an address in 10.N.0.0/16. @param {number} network */

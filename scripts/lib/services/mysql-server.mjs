@@ -28,11 +28,12 @@ function greets({ port }, signal) {
 }
 
 /** Statements that a server runs at each start: they make its administrator. @param {string} folder @param {DatabaseSettings} settings */
-function writeInitFile(folder, { user, password }) {
+function writeInitFile(folder, { user, password, database }) {
   const account = `'${user}'@'127.0.0.1'`;
   const lines = [
     `CREATE USER IF NOT EXISTS ${account} IDENTIFIED BY '${password}';`,
     `GRANT ALL PRIVILEGES ON *.* TO ${account} WITH GRANT OPTION;`,
+    ...(database === undefined ? [] : [`CREATE DATABASE IF NOT EXISTS ${database};`]),
   ];
   writeFileSync(join(folder, "init.sql"), `${lines.join("\n")}\n`, { mode: 0o600 });
 }
@@ -48,8 +49,8 @@ function serverOptions(folder, { port }) {
 }
 
 /** @param {DatabaseSettings} settings */
-function urlOf({ port, user, password }) {
-  return `mysql://${user}:${password}@127.0.0.1:${port}/`;
+function urlOf({ port, user, password, database = "" }) {
+  return `mysql://${user}:${password}@127.0.0.1:${port}/${database}`;
 }
 
 /** How Debian's MariaDB is run. @type {import("./database-service.mjs").DatabaseServer} */

@@ -18,7 +18,7 @@ const KILL_MS_MAX = 10_000;
 const LOG_TAIL_BYTES = 2_000;
 
 /** In the environment of every process that is started here, so that what it started in turn is found as well. */
-const MARK = "DINP_SERVICE_FOLDER";
+export const MARK = "DINP_SERVICE_FOLDER";
 
 /**
  * Who a process is: its number alone may be another's by now.
@@ -92,15 +92,16 @@ export async function startProcess(folder, name, [command, ...args], answers) {
     await delay(0);
     throw new Error(`${command} could not be started: ${String(failure ?? "it ended at once")}`);
   }
-  writeWhole(recordPath(folder, name), JSON.stringify(identity));
+  recordProcess(folder, name, identity);
   child.unref();
   await untilItAnswers(folder, name, identity, answers);
   return identity;
 }
 
-/** @param {string} path @param {string} text */
-function writeWhole(path, text) {
-  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+/** Notes a process under a name, so that {@link stopProcess} finds it. @param {string} folder @param {string} name @param {Identity} identity */
+export function recordProcess(folder, name, identity) {
+  const path = recordPath(folder, name);
+  writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
 

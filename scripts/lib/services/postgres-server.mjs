@@ -28,6 +28,11 @@ function dataOf(folder) {
   return join(tmpdir(), `dinp-postgres-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`);
 }
 
+/** The administrator's password while the data are made. @param {string} folder */
+function passwordFileOf(folder) {
+  return `${dataOf(folder)}.password`;
+}
+
 /** @param {readonly [string, ...string[]]} command @returns {[string, ...string[]]} */
 function asOwner(command) {
   if (!isRoot()) return [...command];
@@ -59,7 +64,7 @@ export const postgresServer = {
     const data = dataOf(folder);
     mkdirSync(data, { recursive: true, mode: 0o700 });
     await giveToOwner(data);
-    const passwordFile = `${data}.password`;
+    const passwordFile = passwordFileOf(folder);
     writeFileSync(passwordFile, password, { mode: 0o600 });
     await giveToOwner(passwordFile);
     const [command, ...args] = asOwner([
@@ -88,5 +93,6 @@ export const postgresServer = {
   async remove(folder) {
     await removeSharedMemory(dataOf(folder));
     rmSync(dataOf(folder), { recursive: true, force: true });
+    rmSync(passwordFileOf(folder), { force: true });
   },
 };

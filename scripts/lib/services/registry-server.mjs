@@ -9,10 +9,11 @@ import { randomBytes } from "node:crypto";
  *
  * @typedef {{
  *   port: number,
+ *   host?: string,
  *   tls?: { certificate: string, key: string, ca: string },
  *   htpasswd?: string,
  *   token?: { realm: string, service: string, issuer: string, certificates: string },
- * }} RegistrySettings Paths of files. `token` is the registry's own token authentication (JSON web tokens).
+ * }} RegistrySettings Paths of files. `host`: the address that it listens on, 127.0.0.1 unless it is given. `token` is the registry's own token authentication (JSON web tokens).
  */
 
 /**
@@ -24,7 +25,7 @@ import { randomBytes } from "node:crypto";
  * @returns {[string, ...string[]]}
  */
 export function prepareRegistry(folder, settings) {
-  const { port, tls, htpasswd, token } = settings;
+  const { port, host = "127.0.0.1", tls, htpasswd, token } = settings;
   const auth = {
     ...(htpasswd === undefined ? {} : { htpasswd: { realm: "tests", path: htpasswd } }),
     ...(token === undefined
@@ -47,7 +48,7 @@ export function prepareRegistry(folder, settings) {
       maintenance: { uploadpurging: { enabled: false } },
     },
     http: {
-      addr: `127.0.0.1:${port}`,
+      addr: `${host}:${port}`,
       secret: randomBytes(16).toString("hex"),
       ...(tls === undefined ? {} : { tls: { certificate: tls.certificate, key: tls.key } }),
     },
@@ -60,8 +61,8 @@ export function prepareRegistry(folder, settings) {
 }
 
 /** Where clients find it. @param {RegistrySettings} settings */
-export function registryUrl({ port, tls }) {
-  return `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`;
+export function registryUrl({ port, host = "127.0.0.1", tls }) {
+  return `${tls === undefined ? "http" : "https"}://${host}:${port}`;
 }
 
 /**

@@ -30,10 +30,16 @@ export function errorOf(body: unknown, status: number, url: string): DinpError {
   });
 }
 
+const UNKNOWN_AUTHORITY =
+  "nobody that is trusted has signed its certificate; NODE_EXTRA_CA_CERTS names a file of further authorities";
+
 /** What codes of failed connections mean, in words. */
 const reasons: ReadonlyMap<string, string> = new Map([
   ["CERT_HAS_EXPIRED", "its certificate has expired"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", UNKNOWN_AUTHORITY],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", UNKNOWN_AUTHORITY],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", UNKNOWN_AUTHORITY],
   ["EAI_AGAIN", "the host's name could not be looked up"],
   ["ECONNREFUSED", "connection refused"],
   ["ECONNRESET", "the connection broke"],

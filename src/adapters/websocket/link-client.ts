@@ -88,14 +88,16 @@ class LinkClient implements ControlLinkClient {
   }
 
   async #tryKeys(url: URL, hello: AgentHello, options: ConnectOptions): Promise<ServerSession> {
+    const attempts = await this.#key.attempts(hello.nodeId);
     let refused: unknown;
-    for (const attempt of await this.#key.attempts(hello.nodeId)) {
+    for (const attempt of attempts) {
       try {
         return await this.#call(url, attempt, hello, options);
       } catch (error) {
         if (!isAboutKey(error)) throw error;
-        // Of all that is said about the keys of a node, what is said about its present one tells most.
-        refused ??= error;
+        // What is said about the key of a node that has joined tells most; of one that has not, about its join token.
+        if (attempts[0]?.isJoined !== true) refused = error;
+        else refused ??= error;
       }
     }
     throw refused;

@@ -21,6 +21,8 @@ export interface KeyAttempt {
   readonly secret: string;
   /** Of the key that the node will have, with a join token. */
   readonly newKeyHash: string | null;
+  /** Whether a server has taken this key already. */
+  readonly isJoined: boolean;
   /** What to do once it has worked. */
   readonly onAdmitted: () => Promise<void>;
 }
@@ -44,13 +46,14 @@ export class NodeKey {
     const { key, next } = await this.#load(nodeId);
     const attempts: KeyAttempt[] = [];
     if (key !== null) {
-      attempts.push({ secret: key, newKeyHash: null, onAdmitted: () => Promise.resolve() });
+      attempts.push({ secret: key, newKeyHash: null, isJoined: true, onAdmitted: () => Promise.resolve() });
     }
     const promote = (): Promise<void> => this.#promote();
-    if (next !== null) attempts.push({ secret: next, newKeyHash: null, onAdmitted: promote });
+    if (next !== null)
+      attempts.push({ secret: next, newKeyHash: null, isJoined: false, onAdmitted: promote });
     if (this.#joinToken !== undefined) {
       const newKeyHash = hashOf(await this.#prepare());
-      attempts.push({ secret: this.#joinToken, newKeyHash, onAdmitted: promote });
+      attempts.push({ secret: this.#joinToken, newKeyHash, isJoined: false, onAdmitted: promote });
     }
     if (attempts.length > 0) return attempts;
     throw new DinpError("DINP_UNAUTHENTICATED", `The node ${nodeId} has not joined yet.`, {

@@ -4,7 +4,7 @@ import { duration, hostPort, integer, listOf, optional, text, url, type Settings
 export const dashSection = {
   listen: hostPort({
     doc: "where browsers are answered; port 0 takes a free one",
-    default: "127.0.0.1:7080",
+    default: "127.0.0.1:7081",
   }),
   servers: listOf(
     url(["http", "https"], {

@@ -147,7 +147,7 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
     file: join(dataDir, "admin-token"),
     renew: own.newAdminToken,
   });
-  if (tokenFile !== null) say(`an admin token is in ${tokenFile}: dinp login ${apiUrl} < ${tokenFile}`);
+  if (tokenFile !== null) say(`an admin token is in ${tokenFile}: dinp login --api ${apiUrl} < ${tokenFile}`);
   say(`dinp-server ${serverId} answers at ${listens}, and agents at ${linkUrl}`);
   await Promise.race([interrupt.stopped(), ended]);
   observer.end();

@@ -83,7 +83,8 @@ export async function repeatUntilAborted(
     } catch (error) {
       if (isAborted(signal)) return;
       if (isFatal?.(error) === true) throw error;
-      logger.warn(`${name} failed; it is tried again`, { error: messageOf(error) });
+      const hint = isDinpError(error) && error.hint !== undefined ? { hint: error.hint } : {};
+      logger.warn(`${name} failed; it is tried again`, { error: messageOf(error), ...hint });
       await backoff.pause(signal);
     }
   }
