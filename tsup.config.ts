@@ -65,6 +65,7 @@ const CLIENT = "bin/dinp";
 const PARSER = "commander";
 const loadedByClient: Readonly<Record<string, string>> = {
   "bin/embedded/up": "src/bin/embedded/up.ts",
+  "bin/host/add-secret-key": "src/bin/host/add-secret-key.ts",
   "bin/host/host-bases": "src/bin/host/host-bases.ts",
 };
 

@@ -23,7 +23,7 @@ const shared: Parameters<typeof createCli>[0] = {
     },
   },
   addSecretKey: async (keyFile) => {
-    const { addSecretKey } = await import("@dinp/core/system");
+    const { addSecretKey } = await import("./host/add-secret-key.js");
     return await addSecretKey({ keyFile });
   },
   parseYaml: async (text) => {

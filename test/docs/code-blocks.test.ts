@@ -8,7 +8,7 @@ import { parseYaml } from "@dinp/core/yaml";
 import { describe, expect, test } from "vitest";
 import { allSettings } from "../../src/bin/config/all-settings.js";
 import { loadConfig, namedOf } from "../../src/bin/config/load-config.js";
-import { optional, type Setting } from "../../src/bin/config/setting.js";
+import { optional, type Setting, type Settings } from "../../src/bin/config/setting.js";
 import { parseDockerfile } from "../../src/core/build/dockerfile/index.js";
 import { commandErrors, commandsOf, spanErrors } from "./command-errors.js";
 import { pagesOf, placeOf, projectRoot, readPage, type CodeBlock } from "./markdown.js";
@@ -36,7 +36,7 @@ async function readConfiguration(text: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "dinp-docs-"));
   try {
     const path = join(folder, "dinp.yaml");
-    await writeFile(path, text);
+    await writeFile(path, JSON.stringify(withoutSecretFiles(parseYaml(text))));
     // What a file does not say is another program's, or said elsewhere.
     const settings: Record<string, Record<string, Setting<unknown>>> = {};
     for (const { at, setting } of namedOf(allSettings))
@@ -46,6 +46,20 @@ async function readConfiguration(text: string): Promise<void> {
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** The files that secrets are in are on the reader's machine: here it counts that there is a secret of that name. */
+function withoutSecretFiles(configuration: unknown): unknown {
+  if (typeof configuration !== "object" || configuration === null) return configuration;
+  const settings: Settings = allSettings;
+  const sections = Object.entries(configuration).map(([section, values]: [string, unknown]) => {
+    if (typeof values !== "object" || values === null) return [section, values] as const;
+    const kept = Object.entries(values).filter(
+      ([name]) => !(name.endsWith("File") && settings[section]?.[name.slice(0, -4)]?.secret === true),
+    );
+    return [section, Object.fromEntries(kept)] as const;
+  });
+  return Object.fromEntries(sections);
 }
 
 async function readRoutes(text: string): Promise<void> {

@@ -79,6 +79,7 @@ async function whyCliRefuses(args: readonly string[]): Promise<string | null> {
     if (args[0] === "bases" && from.endsWith(".tar")) writeFileSync(join(cwd, from), "a tar");
     const options = {
       makeBase: { names: hostBaseNames, make: () => Promise.reject(new Error("not without an API")) },
+      addSecretKey: () => Promise.reject(new Error("not without an API")),
       up: () => Promise.resolve(0),
       fetch: () => Promise.reject(new TypeError("no network")),
     };

@@ -1,0 +1,1 @@
+export { addSecretKey } from "@dinp/core/system";
