@@ -5,6 +5,7 @@ import {
   defaultCheck,
   defaultPlanPolicy,
   type Domain,
+  type FencedPlace,
   InstancePorts,
   type InstanceStatus,
   type Kind,
@@ -54,6 +55,8 @@ export class Cluster {
   readonly runtimes = new Map<string, ScriptedRuntime>();
   readonly states = new Map<string, MemoryLocalState>();
   readonly warnings: string[] = [];
+  /** Where writes of servers were refused because another one leads. */
+  readonly fenced: FencedPlace[] = [];
   readonly logger: Logger;
   readonly policy: PlanPolicy;
   router: RouteFollower | null = null;
@@ -84,6 +87,7 @@ export class Cluster {
     const server = new Server({
       ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
       holder: name,
+      onFenced: (place) => this.fenced.push(place),
     });
     this.#start(name, (signal) => server.run(signal));
   }

@@ -47,7 +47,7 @@ by a signal, 1 failed, 2 wrong usage.`,
 }
 
 async function run(config: Config, context: ProgramContext, staticServer: string): Promise<void> {
-  const { logger, observer, interrupt, undo, say } = context;
+  const { logger, metrics, observer, interrupt, undo, say } = context;
   const { agent: own } = config;
   const container = root.createChildContainer();
   provide(container, tokens.logger, () => logger);
@@ -60,20 +60,26 @@ async function run(config: Config, context: ProgramContext, staticServer: string
     createWebSocketLinkClient({ ...(await linkOptions(config, dataDir)), logger }),
   );
   const node = await openRuntime(config, context, container, { folder: folders.node, staticServer });
+  const fenced = metrics.counter({
+    name: "dinp_agent_fenced_total",
+    help: "Messages of servers that were refused because a newer leader was heard of before",
+  });
   const facts = {
     nodeId: own.id,
     address: own.address,
     labels: Object.fromEntries(own.labels),
     ports: own.ports,
+    onFenced: () => {
+      fenced.add();
+    },
   };
   provide(container, tokens.nodeFacts, () => facts);
   provide(container, tokens.localState, () => state);
   provide(container, tokens.runtime, () => node.runtime);
   provide(container, tokens.prober, () => node.prober);
   provide(container, tokens.controlLinkClient, () => link);
-  context.metrics.gauge(
-    { name: "dinp_agent_connected", help: "1 while a server that leads is connected" },
-    () => (isConnected() ? 1 : 0),
+  metrics.gauge({ name: "dinp_agent_connected", help: "1 while a server that leads is connected" }, () =>
+    isConnected() ? 1 : 0,
   );
   observer.check("server", () => (isConnected() ? null : "no server that leads is connected"));
   const working = new AbortController();

@@ -12,6 +12,7 @@ import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
+import { type Committer, type FencedPlace, tellingFenced } from "./fenced.js";
 import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
 import { lead } from "./leadership.js";
 import { planView } from "./plan-view.js";
@@ -35,6 +36,8 @@ export interface ServerOptions {
   readonly leaseTtlMs?: number;
   /** Where this server answers: asked when it begins to lead, and others are told. Default: there are no others. */
   readonly announced?: () => ServerAddress;
+  /** Told of each write of this server that was refused with `DINP_FENCED`, because another one leads. */
+  readonly onFenced?: (place: FencedPlace) => void;
   /** Called every minute while leading: deletes what is beyond its bounds. */
   readonly tidy?: (options: { readonly signal: AbortSignal }) => Promise<void>;
 }
@@ -178,8 +181,9 @@ export class Server implements ClusterSource {
   }
 
   async #work(lease: Lease, signal: AbortSignal): Promise<void> {
-    const { store, table, link, clock, random, logger, policy, appsDomain } = this.#options;
+    const { table, link, clock, random, logger, policy, appsDomain } = this.#options;
     const follower = this.#follower;
+    const store = this.#leadersStore();
     const silentAfterMs = policy.lostAfterMs;
     const agents = new AgentLink({
       store,
@@ -201,6 +205,7 @@ export class Server implements ClusterSource {
       logger,
       appsDomain,
       epoch: lease.epoch,
+      onFenced: () => this.#options.onFenced?.("table"),
       onProgress: () => {
         reconciler.noteRouters();
       },
@@ -240,10 +245,19 @@ export class Server implements ClusterSource {
     }
   }
 
+  /** What is written for the lease goes through it. */
+  #leadersStore(): Committer {
+    const { store, onFenced } = this.#options;
+    return {
+      commit: (writes, options) => tellingFenced(store.commit(writes, options), () => onFenced?.("store")),
+    };
+  }
+
   /** Until it is written down. */
   async #announce(lease: Lease, signal: AbortSignal): Promise<void> {
-    const { store, clock, logger, announced } = this.#options;
+    const { clock, logger, announced } = this.#options;
     if (announced === undefined) return;
+    const store = this.#leadersStore();
     const { controller, detach } = childController(signal);
     const step = async (inner: AbortSignal): Promise<void> => {
       await announceLeader(store, lease, announced(), inner);
