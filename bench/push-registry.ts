@@ -6,9 +6,9 @@ import { join } from "node:path";
 import type { ImageRef } from "@dinp/core";
 import { roundsOf, runAgain } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
-import { treeDifferences } from "./push/compare.js";
+import { measureCost, type Measured } from "./lib/cost.js";
 import { makeSourceTree, packTree, type SourceTree } from "./push/source-tree.js";
-import { measureCost, type Measured } from "./push/work.js";
+import { treeDifferences } from "./push/tree-differences.js";
 import { Docker, makeContext, makeNodeRoot, type DockerBuilder } from "./push-registry/docker.js";
 import { buildIntoRegistry, type Compression } from "./push-registry/work.js";
 

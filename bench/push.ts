@@ -5,9 +5,10 @@ import { join } from "node:path";
 import type { ImageRef } from "@dinp/core";
 import { roundsOf, runAgain } from "./lib/again.js";
 import { median, runBench, type Recorder } from "./lib/bench.js";
+import { type Cost, measureCost, type Measured } from "./lib/cost.js";
 import { differences } from "./push/compare.js";
 import { makeSourceTree, type SourceTree } from "./push/source-tree.js";
-import { buildImage, type Cost, type Measured, measureCost, unpackAndHash } from "./push/work.js";
+import { buildImage, unpackAndHash } from "./push/work.js";
 
 const MB = 1e6;
 const compressions = ["none", "gzip"] as const;

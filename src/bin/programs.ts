@@ -1,6 +1,8 @@
 import { logSection, observeSection } from "./config/sections.js";
 import type { Settings } from "./config/setting.js";
 import { createAgentProgram } from "./agent/program.js";
+import { builderProgram } from "./builder/program.js";
+import { hmProgram } from "./hm/program.js";
 import { routerProgram } from "./router/program.js";
 import { serverProgram } from "./server/program.js";
 
@@ -12,8 +14,10 @@ export interface ProgramFace {
 
 /** The programs that are configured alike, by name. */
 export const programs: Readonly<Record<string, ProgramFace>> = Object.fromEntries(
-  [serverProgram, createAgentProgram(""), routerProgram].map(({ name, ownSection, settings }) => [
-    name,
-    { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
-  ]),
+  [serverProgram, createAgentProgram(""), routerProgram, builderProgram, hmProgram].map(
+    ({ name, ownSection, settings }) => [
+      name,
+      { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
+    ],
+  ),
 );

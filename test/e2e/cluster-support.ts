@@ -213,6 +213,15 @@ export class TestCluster {
     });
   }
 
+  /** A process that makes builds; gives the URL that servers pass them on to. */
+  async builder(name: string): Promise<ClusterProgram & { readonly url: string }> {
+    const at = `127.0.0.1:${String(await freePort())}`;
+    const flags = ["--listen", at, "--data-dir", join(this.folder, name)];
+    const builder = Object.assign(this.#program(name, "dinp-builder", flags), { url: `http://${at}` });
+    await builder.start(/takes builds/);
+    return builder;
+  }
+
   /** A router; gives its port as well. */
   async router(name: string): Promise<ClusterProgram & { readonly port: number }> {
     const port = await freePort();

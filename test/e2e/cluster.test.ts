@@ -166,6 +166,32 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
     },
   );
 
+  test("has builds made by a builder, which answers nothing else", { timeout: 120_000 }, async () => {
+    const builder = await cluster.builder("b1");
+    const first = await cluster.server("s1", "--builder-url", builder.url);
+    await cluster.login(first);
+    const token = (await readFile(join(cluster.folder, "s1", "admin-token"), "utf8")).trim();
+    const headers = { authorization: `Bearer ${token}` };
+    await cluster.agent("n1", "21500-21599");
+    await push(first, "shop", 1);
+    await ready(first, "shop", 1);
+    expect(builder.output).toContain('"path":"/v1/apps/shop/builds","status":201');
+    const server = first.output;
+    expect(server).not.toContain('"path":"/v1/apps/shop/builds"');
+    expect((await fetch(`${builder.url}/v1/apps`, { headers })).status).toBe(404);
+    expect((await fetch(`${builder.url}/v1/apps/shop/builds`, { method: "POST" })).status).toBe(401);
+    await builder.end("SIGKILL");
+    const refused = await cluster.dinp(first, ["push", join(cluster.folder, "source-shop"), "--app", "shop"]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain(`The server that builds, ${builder.url}, did not answer`);
+    // What is not about builds goes on.
+    await cluster.ok(first, ["scale", "shop", "2"]);
+    await ready(first, "shop", 2);
+    await builder.start(/takes builds/);
+    await push(first, "shop", 2);
+    expect(await builder.end("SIGTERM")).toBe(0);
+  });
+
   test(
     "makes one admin token when two servers start at once, which nobody else may read",
     { timeout: 60_000 },

@@ -3,15 +3,20 @@ import {
   type App,
   createRouteFollower,
   defaultCheck,
+  defaultMonitorPolicy,
   defaultPlanPolicy,
   type Domain,
   type FencedPlace,
+  HealthMonitor,
+  type HealthMonitorState,
   InstancePorts,
   type InstanceStatus,
   type Kind,
   type Logger,
+  type MonitorPolicy,
   type Placement,
   type PlanPolicy,
+  type Prober,
   type RecordTypes,
   type Release,
   type RouteFollower,
@@ -39,19 +44,33 @@ const quick: PlanPolicy = {
 export const clock = createSystemClock();
 const random = createSystemRandom();
 
+/** A monitor of a test's pace. */
+export interface MonitorSetup {
+  readonly monitorId?: string;
+  readonly prober: Prober;
+  readonly store?: StateStore;
+}
+
+const quickMonitor: MonitorPolicy = {
+  ...defaultMonitorPolicy,
+  ...{ failureThreshold: 2, intervalMinMs: 20, intervalMaxMs: 20, calmMs: 300 },
+};
+
 interface Part {
   readonly control: AbortController;
   readonly ended: Promise<void>;
 }
 
-/** A server, agents and a router in this process, over one store in memory. */
+/** A server, agents and a router in this process, over one store, in memory unless another is given. */
 export class Cluster {
-  readonly store: StateStore = createMemoryStateStore({ clock });
+  readonly store: StateStore;
   /** The server's own way to the store. */
-  readonly faulty = new FaultyStore(this.store);
+  readonly faulty: FaultyStore;
   readonly table = new LosableTable();
   readonly link = createInProcessControlLink();
   readonly prober = new ScriptedProber();
+  /** The agents' own. */
+  agentProber: Prober = this.prober;
   readonly runtimes = new Map<string, ScriptedRuntime>();
   readonly states = new Map<string, MemoryLocalState>();
   readonly warnings: string[] = [];
@@ -64,7 +83,9 @@ export class Cluster {
   readonly #parts = new Map<string, Part>();
   readonly #agents = new Map<string, Agent>();
 
-  constructor(policy: Partial<PlanPolicy> = {}) {
+  constructor(policy: Partial<PlanPolicy> = {}, store: StateStore = createMemoryStateStore({ clock })) {
+    this.store = store;
+    this.faulty = new FaultyStore(store);
     this.policy = { ...quick, ...policy };
     const keep = (message: string): void => {
       this.warnings.push(message);
@@ -74,12 +95,17 @@ export class Cluster {
 
   static async with(policy: Partial<PlanPolicy> = {}): Promise<Cluster> {
     const cluster = new Cluster(policy);
-    await cluster.store.open();
-    await cluster.put("router", { id: "r1", address: "here", registeredAt: 0 });
-    cluster.startServer();
-    cluster.startAgent("n1");
-    cluster.startRouter();
+    await cluster.start();
     return cluster;
+  }
+
+  /** Opens the store, and starts a server, an agent and a router. */
+  async start(): Promise<void> {
+    await this.store.open();
+    await this.put("router", { id: "r1", address: "here", registeredAt: 0 });
+    this.startServer();
+    this.startAgent("n1");
+    this.startRouter();
   }
 
   startServer(name = "server", store: StateStore = this.faulty): void {
@@ -93,7 +119,7 @@ export class Cluster {
   }
 
   startAgent(nodeId: string): void {
-    const { link, logger, prober } = this;
+    const { link, logger, agentProber: prober } = this;
     const [runtime, state] = [this.runtime(nodeId), this.state(nodeId)];
     const ports = new InstancePorts({
       ...{ range: { first: 20_000, last: 20_063 }, state, random },
@@ -106,6 +132,20 @@ export class Cluster {
     });
     this.#agents.set(nodeId, agent);
     this.#start(nodeId, (signal) => agent.run(signal));
+  }
+
+  /** Gives how it stands. */
+  startMonitor(
+    name: string,
+    { prober, monitorId = name, store = this.store }: MonitorSetup,
+  ): () => HealthMonitorState {
+    const { logger, leaseTtlMs } = this;
+    const monitor = new HealthMonitor({
+      ...{ store, prober, monitorId, clock, random, logger, leaseTtlMs },
+      ...{ holder: name, policy: quickMonitor, concurrency: 4 },
+    });
+    this.#start(name, (signal) => monitor.run(signal));
+    return () => monitor.state();
   }
 
   /** As it was started last. */

@@ -96,6 +96,34 @@ describe("apps", () => {
     });
   });
 
+  it("tells of an instance that a health monitor withdrew, by whom and why", async () => {
+    await using world = await createWorld();
+    const { platform } = world;
+    await world.push("hello");
+    for (const id of ["i-1", "i-2"]) await world.place("hello", id, true);
+    const appId = (await world.records("app"))[0]?.id ?? "";
+    const about = { instanceId: "i-1", appId };
+    await world.put("withdrawal", { ...about, monitorId: "later", since: 8, reason: "refused" });
+    await world.put("withdrawal", { ...about, monitorId: "hm-1", since: 5, reason: "no answer" });
+    const withdrawn = { by: "hm-1", since: 5, reason: "no answer" };
+    const detail = await platform.getApp("hello");
+    expect(detail.instanceList.map((instance) => instance.withdrawn)).toEqual([withdrawn, null]);
+    expect(detail).toMatchObject({ state: "starting", ready: 2 });
+    const { items } = await platform.pageInstances({});
+    expect(items.map((instance) => [instance.id, instance.withdrawn])).toEqual([
+      ["i-1", withdrawn],
+      ["i-2", null],
+    ]);
+    const { facts } = await platform.explain("hello", {});
+    expect(facts.filter(({ about: subject }) => subject === "withdrawn")).toEqual([
+      {
+        about: "withdrawn",
+        text: "i-1: the health monitor hm-1 took it off its routes: no answer",
+        at: 5,
+      },
+    ]);
+  });
+
   it("lists nodes with what is reserved on them", async () => {
     await using world = await createWorld();
     await world.put("node", testNode);

@@ -4,12 +4,18 @@ import { describe, expect, it } from "vitest";
 import { app, domain, endpoint, placement, route, status } from "./records.js";
 
 const appsDomain = "apps.test";
-const none: Omit<RouteInput, "apps"> = { domains: [], placements: [], statuses: [], appsDomain };
+const none: Omit<RouteInput, "apps"> = {
+  domains: [],
+  placements: [],
+  statuses: [],
+  withdrawals: [],
+  appsDomain,
+};
 
 describe("desiredRoutes", () => {
   it("routes the app's name and its domains to its ready instances, in order", () => {
     const routes = desiredRoutes({
-      appsDomain,
+      ...none,
       apps: [app("b"), app("a")],
       domains: [
         domain("www.b.test", "b", { path: "/shop" }),

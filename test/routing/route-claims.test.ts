@@ -1,9 +1,18 @@
-import { compareRoutes, desiredRoutes, RouteClaims, routeKey, type App, type Domain } from "@dinp/core";
+import {
+  compareRoutes,
+  desiredRoutes,
+  RouteClaims,
+  routeKey,
+  type App,
+  type Domain,
+  type Withdrawal,
+} from "@dinp/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { app, domain, placement, status } from "./records.js";
 
 const appsDomain = "apps.test";
+const withdrawals: readonly Withdrawal[] = [];
 const names = ["a", "b", "c"];
 const hosts = ["x.test", "y.test", "a.apps.test", "b.apps.test"];
 
@@ -35,13 +44,14 @@ test("kept up app by app, the same routes stand as when all are taken together; 
         const statuses = [status(`i-${name}`, name, { ready })];
         const named = claims.set(
           `app-${name}`,
-          present ? { app: app(name), domains: own, placements, statuses, appsDomain } : null,
+          present ? { app: app(name), domains: own, placements, statuses, withdrawals, appsDomain } : null,
         );
         const expected = desiredRoutes({
           apps: [...apps.values()].map((each) => each.app),
           domains: [...apps.values()].flatMap((each) => each.domains),
           placements: names.map((each) => placement(`i-${each}`, each)),
           statuses: names.map((each) => status(`i-${each}`, each, { ready: apps.get(each)?.ready ?? false })),
+          withdrawals,
           appsDomain,
         });
         const after = [...claims.routes()].sort(compareRoutes);
@@ -58,7 +68,7 @@ test("where two apps claim one address the app's own name wins, then the older d
   const claims = new RouteClaims();
   const [placements, statuses] = [[], []];
   const claim = (name: string, domains: readonly Domain[]): void => {
-    claims.set(`app-${name}`, { app: app(name), domains, placements, statuses, appsDomain });
+    claims.set(`app-${name}`, { app: app(name), domains, placements, statuses, withdrawals, appsDomain });
   };
   claim("b", [domain("a.apps.test", "b"), domain("x.test", "b", { createdAt: 5 }), domain("y.test", "b")]);
   claim("c", [domain("x.test", "c", { createdAt: 4 })]);

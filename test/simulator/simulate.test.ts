@@ -45,6 +45,13 @@ test.for([1, 2])("seed %i keeps every promise", async (seed) => {
   expect(needed.filter((what) => !counts.has(what))).toEqual([]);
 });
 
+test("every promise is kept beside monitors that see what is not so", async () => {
+  const { violation, counts } = await run(1, { monitors: 2 });
+  expect(violation).toBeNull();
+  const needed = ["not reached from outside", "event instance.withdrawn", "event instance.returned"];
+  expect(needed.filter((what) => !counts.has(what))).toEqual([]);
+});
+
 test("one seed gives one simulation, also when somebody listens; another seed another", async () => {
   const lines: string[] = [];
   const again = await run(1, { onLine: (line) => lines.push(line) });
@@ -69,6 +76,7 @@ describe("options that make no world", () => {
     { servers: 0 },
     { nodes: -1 },
     { routers: 0.5 },
+    { monitors: -1 },
     { minutes: 19 },
     { minutes: NaN },
     { minutes: Infinity },

@@ -73,3 +73,22 @@ test("a command that asks the API loads what plain HTTP needs, and no more", asy
   const unneeded = ["child_process", "dns/promises", "https", "internal/deps/undici/undici", "tls", "zlib"];
   expect(loaded.filter((name) => unneeded.includes(name) && !taken.includes(name))).toEqual([]);
 });
+
+test("whoever needs a clock loads no logger's library", async () => {
+  const system = pathToFileURL(join(root, "dist/adapters/system/index.js")).href;
+  const script = `
+    import { createRequire } from "node:module";
+    import { createPinoLogger, createSystemClock } from ${JSON.stringify(system)};
+    const { cache } = createRequire(import.meta.url);
+    const isLoaded = () => Object.keys(cache).some((path) => path.includes("/node_modules/pino/"));
+    createSystemClock().now();
+    const before = isLoaded();
+    createPinoLogger();
+    console.log(JSON.stringify({ before, after: isLoaded() }));
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    env: { PATH: process.env["PATH"] },
+    timeout: 20_000,
+  });
+  expect(JSON.parse(stdout)).toEqual({ before: false, after: true });
+});

@@ -17,6 +17,7 @@ export type Api = OpenAPIHono<ApiEnv>;
 export interface ApiOptions {
   readonly platform: Platform;
   readonly logger: Logger;
+  readonly scope: "all" | "builds";
   readonly streams: LineStreams;
   /** Between the signs of life of an answer that takes long. */
   readonly heartbeatMs: number;

@@ -12,6 +12,7 @@ import { addExecutions } from "./execution-routes.js";
 import { MethodNotAllowedError, methodsOf } from "./methods.js";
 import { readJsonBody, WrongTypeError } from "./request-body.js";
 import { addNodes } from "./node-routes.js";
+import { answererOf } from "./peers.js";
 import { addPlans } from "./plan-routes.js";
 import { addReads } from "./reads.js";
 import { addRegistries } from "./registry-routes.js";
@@ -50,6 +51,7 @@ export function createApi(options: ApiOptions): Api {
   api.get("/healthz", (c) => c.text("ok\n"));
   api.openapi(infoRoute, (c) => c.json(platform.info(), 200));
   addDocument(api, platform);
+  if (options.scope === "builds") api.use("/v1/*", onlyBuilds);
   api.use("/v1/*", requireToken(platform));
   api.use("/v1/*", conditional);
   api.use("/v1/*", guardBody);
@@ -115,6 +117,12 @@ function requireToken(platform: Platform): MiddlewareHandler<ApiEnv> {
     await next();
   };
 }
+
+const onlyBuilds: MiddlewareHandler<ApiEnv> = async (c, next) => {
+  const { method, path } = c.req;
+  if (answererOf(method, path) !== "builder") throw nothingHere(method, path);
+  await next();
+};
 
 /** All bodies but uploads are small JSON: read and checked here, once, and handed on as a request of known size. */
 const guardBody: MiddlewareHandler<ApiEnv> = async (c, next) => {

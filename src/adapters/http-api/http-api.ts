@@ -17,6 +17,8 @@ export interface HttpApiOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** In a cluster: who answers what this process cannot. */
   readonly peers?: HttpApiPeers;
+  /** What is answered: `builds`: only what servers pass on to a process that makes builds. Default: `all`. */
+  readonly scope?: "all" | "builds";
   /** Between heartbeats of a quiet stream, and between interim answers of a build from a URL. Default 10,000. */
   readonly heartbeatMs?: number;
   /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
@@ -55,7 +57,8 @@ class NodeHttpApi implements HttpApi {
       streamsMax: options.streamsMax ?? 256,
       stallMs: options.stallMs ?? 60_000,
     });
-    const api = createApi({ platform, logger, streams: this.#streams, heartbeatMs });
+    const { scope = "all" } = options;
+    const api = createApi({ platform, logger, scope, streams: this.#streams, heartbeatMs });
     const listener = getRequestListener((request, env) => api.fetch(request, env), {
       overrideGlobalObjects: false,
     });

@@ -70,6 +70,7 @@ export const instanceSchema = z
     endpoint: z.string().nullable(),
     startedAt: z.number().nullable(),
     reason: z.string(),
+    withdrawn: z.object({ by: z.string(), since: z.number(), reason: z.string() }).nullable(),
   })
   .openapi("Instance");
 

@@ -297,6 +297,7 @@ function createTables(): Tables {
     rollout: new KindTable("rollout"),
     crash: new KindTable("crash"),
     router: new KindTable("router"),
+    withdrawal: new KindTable("withdrawal"),
     token: new KindTable("token"),
     joinToken: new KindTable("joinToken"),
     nodeCredential: new KindTable("nodeCredential"),

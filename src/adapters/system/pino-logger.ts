@@ -1,4 +1,5 @@
-import { pino } from "pino";
+import { createRequire } from "node:module";
+import type * as Pino from "pino";
 import type { LogFields, Logger } from "@dinp/core";
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
@@ -25,7 +26,8 @@ type Severity = Exclude<LogLevel, "silent">;
  */
 export function createPinoLogger(options: PinoLoggerOptions = {}): Logger {
   const { level = "info", pretty = false } = options;
-  const output = options.destination ?? standardError();
+  const { pino } = loadPino();
+  const output = options.destination ?? standardError(pino);
   const destination: LogDestination = {
     write: (line) => {
       try {
@@ -67,7 +69,12 @@ export function createPinoLogger(options: PinoLoggerOptions = {}): Logger {
   };
 }
 
-function standardError(): LogDestination {
+/** Loaded by the first logger: whoever takes a clock or a hash from this folder needs none. */
+function loadPino(): typeof Pino {
+  return createRequire(import.meta.url)("pino") as typeof Pino;
+}
+
+function standardError(pino: typeof Pino.pino): LogDestination {
   // Written at once, so that a crash loses nothing.
   const stream = pino.destination({ fd: 2, sync: true });
   stream.on("error", () => undefined);

@@ -16,11 +16,23 @@ export class ByteReader {
 
   /** The next `count` bytes when they are at hand, else null. */
   take(count: number): Buffer | null {
-    const end = this.#offset + count;
-    if (end > this.#piece.length) return null;
-    const taken = this.#piece.subarray(this.#offset, end);
-    this.#offset = end;
+    const taken = this.peek(count);
+    if (taken !== null) this.#offset += count;
     return taken;
+  }
+
+  /** What {@link ByteReader.take} would give. */
+  peek(count: number): Buffer | null {
+    const end = this.#offset + count;
+    return end > this.#piece.length ? null : this.#piece.subarray(this.#offset, end);
+  }
+
+  /** Passes over the next `count` bytes when they are at hand; else false. */
+  pass(count: number): boolean {
+    const end = this.#offset + count;
+    if (end > this.#piece.length) return false;
+    this.#offset = end;
+    return true;
   }
 
   /** What is at hand, at most `countMax` bytes; null when there is nothing. */

@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 import type { ArchiveEntry } from "@dinp/core";
 import type { ByteReader } from "./byte-reader.js";
-import { blockBytes, decodeHeader, textAt, type DecodedHeader } from "./decode-header.js";
+import { blockBytes, decodeHeader, textAt, type DecodedHeader, type HeaderKind } from "./decode-header.js";
 import { paddingOf } from "./header.js";
 import { decodePaxRecords, noPaxRecords, type PaxRecords } from "./pax-records.js";
 import type { ReadMeter } from "./read-meter.js";
@@ -33,6 +33,17 @@ export class EntryHeaders {
   constructor(reader: ByteReader, meter: ReadMeter) {
     this.#reader = reader;
     this.#meter = meter;
+  }
+
+  /** The next entry when all that tells of it is one block, and that is at hand; else null, and `next` tells. */
+  nextAtHand(): EntryHeader | null {
+    const block = this.#reader.peek(blockBytes);
+    if (block === null) return null;
+    const header = decodeHeader(block);
+    const kind = typeof header === "string" ? null : entryKind(header.kind);
+    if (typeof header === "string" || kind === null) return null;
+    this.#reader.pass(blockBytes);
+    return this.#entry(header, kind);
   }
 
   /**
@@ -98,6 +109,19 @@ export class EntryHeaders {
     const records = decodePaxRecords(bytes, before);
     if (records === null) throw this.#meter.badHeader("has damaged PAX records");
     return records;
+  }
+}
+
+/** Null for a header that only tells of the one behind it. */
+function entryKind(kind: HeaderKind): ArchiveEntry["type"] | null {
+  switch (kind) {
+    case "pax":
+    case "pax-global":
+    case "gnu-long-path":
+    case "gnu-long-link":
+      return null;
+    default:
+      return kind;
   }
 }
 

@@ -1,13 +1,11 @@
-import { Buffer } from "node:buffer";
 import { DinpError, type ArchiveEntry } from "@dinp/core";
+import { ChunkBuffer } from "./chunk-buffer.js";
+import { EntryContent } from "./entry-content.js";
 import { encodeTarHeader, paddingOf } from "./header.js";
 
-const CHUNK_BYTES = 256 * 1024;
-/** Larger pieces of content are passed on as they are. */
-const COPIED_BYTES_MAX = 64 * 1024;
 const END_BYTES = 1024;
 
-/** A tar of the entries, in their order, pulled by its reader: one entry is open at a time, at most 256 KiB are held. */
+/** A tar of the entries, in their order, pulled by its reader: one entry is open at a time, at most 1 MiB is held. */
 export async function* writeTar(
   entries: AsyncIterable<ArchiveEntry> | Iterable<ArchiveEntry>,
   signal: AbortSignal | undefined,
@@ -15,78 +13,41 @@ export async function* writeTar(
   const chunks = new ChunkBuffer();
   for await (const entry of entries) {
     throwIfAborted(signal);
-    if (chunks.hasFull) yield* chunks.takeFull();
     chunks.add(headerOf(entry));
-    if (entry.type !== "file") continue;
-    let size = 0;
-    for await (const piece of entry.content) {
-      throwIfAborted(signal);
-      size += piece.length;
-      if (size > entry.size) throw wrongSize(entry, size);
-      chunks.add(piece);
-      if (chunks.hasFull) yield* chunks.takeFull();
-    }
-    if (size !== entry.size) throw wrongSize(entry, size);
-    chunks.pad(paddingOf(size));
+    if (entry.type === "file" && !addAtHand(entry, chunks)) yield* contentOf(entry, chunks, signal);
+    while (chunks.hasFull) yield chunks.takeFull();
   }
   chunks.pad(END_BYTES);
   chunks.flush();
-  yield* chunks.takeFull();
+  while (chunks.hasFull) yield chunks.takeFull();
 }
 
-/**
- * Gathers small pieces, so that an archive of many small files is not as many small writes. Bytes that were given out are
- * never written to again.
- */
-class ChunkBuffer {
-  #slab = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  #start = 0;
-  #end = 0;
-  #full: Uint8Array[] = [];
+/** Adds a file's content without a wait, where it comes from {@link readTar} and lies there whole; else false. */
+function addAtHand({ path, size, content }: ArchiveEntry, chunks: ChunkBuffer): boolean {
+  const whole = content instanceof EntryContent ? content.takeWhole() : null;
+  if (whole === null) return false;
+  if (whole.length !== size) throw wrongSize(path, size, whole.length);
+  chunks.add(whole);
+  chunks.pad(paddingOf(size));
+  return true;
+}
 
-  get hasFull(): boolean {
-    return this.#full.length > 0;
+/** Adds a file's content as it comes; gives the chunks that are full before its end. */
+async function* contentOf(
+  entry: ArchiveEntry,
+  chunks: ChunkBuffer,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let size = 0;
+  for await (const piece of entry.content) {
+    throwIfAborted(signal);
+    size += piece.length;
+    if (size > entry.size) throw wrongSize(entry.path, entry.size, size);
+    chunks.add(piece);
+    while (chunks.hasFull) yield chunks.takeFull();
   }
-
-  /** The chunks that are done, in their order, which are its caller's from now on. */
-  takeFull(): readonly Uint8Array[] {
-    const full = this.#full;
-    this.#full = [];
-    return full;
-  }
-
-  add(piece: Uint8Array): void {
-    if (piece.length >= COPIED_BYTES_MAX) {
-      this.flush();
-      this.#full.push(piece);
-      return;
-    }
-    this.#makeRoom(piece.length);
-    this.#slab.set(piece, this.#end);
-    this.#end += piece.length;
-  }
-
-  /** Adds zeros, fewer than a chunk has bytes. */
-  pad(count: number): void {
-    if (count === 0) return;
-    this.#makeRoom(count);
-    this.#slab.fill(0, this.#end, this.#end + count);
-    this.#end += count;
-  }
-
-  flush(): void {
-    if (this.#end === this.#start) return;
-    this.#full.push(this.#slab.subarray(this.#start, this.#end));
-    this.#start = this.#end;
-  }
-
-  #makeRoom(count: number): void {
-    if (this.#end + count <= CHUNK_BYTES) return;
-    this.flush();
-    this.#slab = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    this.#start = 0;
-    this.#end = 0;
-  }
+  if (size !== entry.size) throw wrongSize(entry.path, entry.size, size);
+  chunks.pad(paddingOf(size));
 }
 
 function headerOf(entry: ArchiveEntry): Uint8Array {
@@ -107,12 +68,12 @@ function headerOf(entry: ArchiveEntry): Uint8Array {
   });
 }
 
-function wrongSize(entry: ArchiveEntry, size: number): DinpError {
-  const comparison = size > entry.size ? "more than" : `${String(size)} of`;
+function wrongSize(path: string, announced: number, size: number): DinpError {
+  const comparison = size > announced ? "more than" : `${String(size)} of`;
   return new DinpError(
     "DINP_INVALID",
-    `The content of ${JSON.stringify(entry.path)} has ${comparison} the ${String(entry.size)} bytes announced.`,
-    { details: { entry: entry.path } },
+    `The content of ${JSON.stringify(path)} has ${comparison} the ${String(announced)} bytes announced.`,
+    { details: { entry: path } },
   );
 }
 

@@ -1,4 +1,4 @@
-import type { FencedPlace, NodeId, PortRange, ServerAddress } from "@dinp/core";
+import type { FencedPlace, HealthMonitorOptions, NodeId, PortRange, ServerAddress } from "@dinp/core";
 
 /** What all programs of a cluster agree on, and tell their users. */
 export interface ClusterFacts {
@@ -30,3 +30,9 @@ export interface NodeFacts {
   /** Told of each message of a server that was refused because a newer leader was heard of before. */
   readonly onFenced?: () => void;
 }
+
+/** What an outside health monitor is told of itself. */
+export type MonitorFacts = Pick<
+  HealthMonitorOptions,
+  "monitorId" | "holder" | "concurrency" | "leaseTtlMs" | "onProbe"
+>;

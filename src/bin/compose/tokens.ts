@@ -8,11 +8,13 @@ import type {
   ControlLinkClient,
   ControlLinkServer,
   Hasher,
+  HealthMonitor,
   Images,
   InstancePorts,
   LocalState,
   Logger,
   Metrics,
+  MonitorPolicy,
   NodeGate,
   PlanPolicy,
   Platform,
@@ -29,7 +31,7 @@ import type {
   StateStore,
   UploadFetcher,
 } from "@dinp/core";
-import type { ClusterFacts, NodeFacts, ServerFacts } from "./facts.js";
+import type { ClusterFacts, MonitorFacts, NodeFacts, ServerFacts } from "./facts.js";
 
 /** What a part of a program is asked for by; `T` is what comes of it. */
 export type Token<T> = symbol & { readonly part?: T };
@@ -84,6 +86,11 @@ export const tokens = {
   /** A router's name among all routers. */
   routerId: token<string>("routerId"),
   routeFollower: token<RouteFollower>("routeFollower"),
+
+  monitorFacts: token<MonitorFacts>("monitorFacts"),
+  /** What a health monitor judges by. */
+  monitorPolicy: token<MonitorPolicy>("monitorPolicy"),
+  healthMonitor: token<HealthMonitor>("healthMonitor"),
 } as const;
 
 /** Says how a part is made: once, when it is first asked for. What was said before for the same part is replaced. */

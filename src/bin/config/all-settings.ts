@@ -1,5 +1,7 @@
 import { agentSection } from "./agent-section.js";
+import { builderSection } from "./builder-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
+import { hmSection } from "./hm-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -13,8 +15,10 @@ export const allSettings = {
   build: buildSection,
   secrets: secretsSection,
   server: serverSection,
+  builder: builderSection,
   agent: agentSection,
   router: routerSection,
+  hm: hmSection,
   log: logSection,
   observe: observeSection,
 } as const satisfies Settings;

@@ -7,6 +7,7 @@ import { createHttpApi } from "@dinp/core/http-api";
 import { createRedisRouteTable } from "@dinp/core/redis";
 import { createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { createWebSocketLinkServer } from "@dinp/core/websocket";
+import { listenerTls } from "../cluster/listener-tls.js";
 import { ownId } from "../cluster/own-id.js";
 import { platformFolders, providePlatformParts } from "../cluster/platform-parts.js";
 import { imageRegistryOf } from "../cluster/image-registry.js";
@@ -24,7 +25,6 @@ import type { Program, ProgramContext } from "../service/run-program.js";
 import { ensureAdminToken } from "./admin-token.js";
 import { listenForAgents } from "./link-listener.js";
 import { countFenced, measureServer } from "./metrics.js";
-import { serverTls } from "./server-tls.js";
 
 const settings = {
   server: serverSection,
@@ -57,7 +57,7 @@ server. Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage.`,
 async function check(config: Config): Promise<readonly string[]> {
   assertReachable(config);
   await redisPlaceOf(config.table);
-  await serverTls(config.server);
+  await listenerTls("server", config.server);
   await readTemplates(config.build.templatesFile);
   await (await stateStoreOf(config.store)).close();
   const parts = { clock: createSystemClock(), random: createSystemRandom() };
@@ -69,7 +69,7 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   const { logger, metrics, observer, interrupt, undo, say, version } = context;
   const { server: own, cluster } = config;
   assertReachable(config);
-  const tls = await serverTls(own);
+  const tls = await listenerTls("server", own);
   const ca = await readPem("server.caFile", own.caFile);
   const container = root.createChildContainer();
   const [clock, random] = [createSystemClock(), createSystemRandom()];

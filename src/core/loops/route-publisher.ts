@@ -189,6 +189,7 @@ export class RoutePublisher {
       domains: [...view.of("domain", appId)],
       placements: [...view.of("placement", appId)],
       statuses: [...view.of("instanceStatus", appId)],
+      withdrawals: [...view.of("withdrawal", appId)],
       appsDomain,
     };
   }

@@ -20,6 +20,7 @@ import { Reconciler } from "./reconciler.js";
 import { RoutePublisher } from "./route-publisher.js";
 import { StateFollower } from "./state-follower.js";
 import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
+import { WithdrawalKeeper } from "./withdrawal-keeper.js";
 
 export interface ServerOptions {
   readonly store: StateStore;
@@ -225,6 +226,7 @@ export class Server implements ClusterSource {
         isUnrouted: routes.isUnrouted,
       }),
     });
+    const withdrawals = new WithdrawalKeeper({ store, follower, clock, random, logger, lease });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
     const leading: Leading = { agents, routes, reconciler };
@@ -235,6 +237,7 @@ export class Server implements ClusterSource {
           (inner) => agents.run(inner),
           (inner) => routes.run(inner),
           (inner) => reconciler.run(inner),
+          (inner) => withdrawals.run(inner),
           (inner) => this.#keepTidy(inner),
           (inner) => this.#announce(lease, inner),
         ],

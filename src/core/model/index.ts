@@ -12,3 +12,4 @@ export * from "./records.js";
 export * from "./registry-errors.js";
 export * from "./prepared-writes.js";
 export * from "./stored-records.js";
+export * from "./withdrawal.js";

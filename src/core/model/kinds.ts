@@ -20,6 +20,7 @@ import type {
   Setting,
   Token,
 } from "./records.js";
+import { withdrawalKey, type Withdrawal } from "./withdrawal.js";
 
 /** Every kind of record and its type. */
 export interface RecordTypes {
@@ -37,6 +38,7 @@ export interface RecordTypes {
   readonly rollout: Rollout;
   readonly crash: CrashRecord;
   readonly router: RouterRegistration;
+  readonly withdrawal: Withdrawal;
   readonly token: Token;
   readonly joinToken: JoinToken;
   readonly nodeCredential: NodeCredential;
@@ -111,6 +113,7 @@ export const kindSchemas: { readonly [K in Kind]: KindSchema<RecordTypes[K]> } =
   },
   crash: { key: (crash) => crash.releaseId, unique: {}, indexes: { app: (crash) => crash.appId } },
   router: { key: (router) => router.id, unique: {}, indexes: {} },
+  withdrawal: { key: withdrawalKey, unique: {}, indexes: { app: (withdrawal) => withdrawal.appId } },
   token: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
   joinToken: { key: (token) => token.id, unique: { hash: (token) => token.hash }, indexes: {} },
   nodeCredential: { key: (credential) => credential.nodeId, unique: {}, indexes: {} },

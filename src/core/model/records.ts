@@ -389,7 +389,7 @@ export interface EventRecord {
   readonly appName: string | null;
   readonly instanceId: InstanceId | null;
   readonly nodeId: NodeId | null;
-  /** Who: a token's subject, `leader` or `agent`. */
+  /** Who: a token's subject, `leader`, `agent` or `monitor/ID`. */
   readonly actor: string;
   readonly message: string;
 }

@@ -13,12 +13,13 @@ export const viewKinds = Object.freeze([
   "rollout",
   "crash",
   "router",
+  "withdrawal",
 ] as const satisfies readonly Kind[]);
 
 export type ViewKind = (typeof viewKinds)[number];
 
 /** The kinds of which an app owns many. */
-export type OwnedKind = "release" | "placement" | "instanceStatus" | "domain" | "rollout";
+export type OwnedKind = "release" | "placement" | "instanceStatus" | "domain" | "rollout" | "withdrawal";
 
 /**
  * What is reserved on a node: a placement whose release is known holds that release's memory and processor share until
@@ -129,6 +130,7 @@ function newTables(): Tables {
     rollout: new Table<"rollout">((rollout) => rollout.appId),
     crash: new Table<"crash">(() => null),
     router: new Table<"router">(() => null),
+    withdrawal: new Table<"withdrawal">((withdrawal) => withdrawal.appId),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { AppId, NodeId } from "../model/records.js";
 import { type MissingRoom, planApp, type PlanContext, type Waits } from "./app-plan.js";
-import { AppTimers } from "./app-timers.js";
+import { KeyTimers } from "./key-timers.js";
 import { CapacityLedger } from "./capacity.js";
 import type { ClusterView, Touched } from "./cluster-view.js";
 import { judgeNodes, type NodeHealth } from "./node-health.js";
@@ -20,7 +20,7 @@ export class Planner {
   /** To be looked at in the next plan; null: all. */
   #dirty: Set<AppId> | null = null;
   #nodes = new Set<NodeId>();
-  #timers = new AppTimers();
+  #timers = new KeyTimers();
   #cluster: Cluster | null = null;
   readonly #waits = new Waiting();
   #recentStops = 0;
@@ -114,7 +114,7 @@ export class Planner {
     this.#recentStops = facts.recentInferredStops;
     const before = this.#dirty === null ? null : this.#cluster;
     if (before === null) {
-      this.#timers = new AppTimers();
+      this.#timers = new KeyTimers();
       this.#waits.clear();
       this.#cluster = newCluster(this.#view, facts, now, policy);
       return this.#cluster;

@@ -9,6 +9,7 @@ import type {
   Release,
   Rollout,
 } from "../model/records.js";
+import type { Withdrawal } from "../model/withdrawal.js";
 import type { StateStore, Stored } from "../ports/state-store.js";
 import { printable, quoted } from "./text.js";
 import type { ReadOptions } from "./context.js";
@@ -24,6 +25,7 @@ export interface AppRecords {
   /** Of the current release. */
   readonly crash: CrashRecord | null;
   readonly domains: readonly Domain[];
+  readonly withdrawals: readonly Withdrawal[];
 }
 
 /** The error for an app that is not there; it names what was looked for. */
@@ -107,12 +109,13 @@ export async function listOf<K extends Kind>(
 
 /** Everything about one app. */
 export async function readAppRecords(store: StateStore, app: App, options: ReadOptions): Promise<AppRecords> {
-  const [releases, placements, statuses, rollouts, domains] = await Promise.all([
+  const [releases, placements, statuses, rollouts, domains, withdrawals] = await Promise.all([
     listOf(store, "release", app.id, options),
     listOf(store, "placement", app.id, options),
     listOf(store, "instanceStatus", app.id, options),
     listOf(store, "rollout", app.id, options),
     listOf(store, "domain", app.id, options),
+    listOf(store, "withdrawal", app.id, options),
   ]);
   const crash =
     app.currentRelease === null ? null : await store.get("crash", app.currentRelease, withSignal(options));
@@ -126,13 +129,14 @@ export async function readAppRecords(store: StateStore, app: App, options: ReadO
     rollouts: new Map(rollouts.map((rollout) => [rollout.releaseId, rollout])),
     crash: crash?.value ?? null,
     domains,
+    withdrawals,
   };
 }
 
 /** Everything about every app, of one revision of the store; by name, deleted ones last. */
 export async function readAllAppRecords(store: StateStore, options: ReadOptions): Promise<AppRecords[]> {
   const { records } = await store.snapshot({
-    kinds: ["app", "release", "placement", "instanceStatus", "rollout", "crash", "domain"],
+    kinds: ["app", "release", "placement", "instanceStatus", "rollout", "crash", "domain", "withdrawal"],
     ...withSignal(options),
   });
   const apps: App[] = [];
@@ -150,6 +154,7 @@ export async function readAllAppRecords(store: StateStore, options: ReadOptions)
     else if (isOf(record, "rollout")) of(record.value.appId).rollouts.set(record.key, record.value);
     else if (isOf(record, "crash")) of(record.value.appId).crashes.set(record.key, record.value);
     else if (isOf(record, "domain")) of(record.value.appId).domains.push(record.value);
+    else if (isOf(record, "withdrawal")) of(record.value.appId).withdrawals.push(record.value);
   }
   apps.sort(
     (a, b) => Number(a.deletedAt !== null) - Number(b.deletedAt !== null) || (a.name < b.name ? -1 : 1),
@@ -173,6 +178,7 @@ interface OpenAppRecords {
   readonly rollouts: Map<string, Rollout>;
   readonly crashes: Map<string, CrashRecord>;
   readonly domains: Domain[];
+  readonly withdrawals: Withdrawal[];
 }
 
 function openRecords(): OpenAppRecords {
@@ -183,6 +189,7 @@ function openRecords(): OpenAppRecords {
     rollouts: new Map(),
     crashes: new Map(),
     domains: [],
+    withdrawals: [],
   };
 }
 

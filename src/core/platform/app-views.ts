@@ -14,6 +14,7 @@ import type {
   RolloutViewState,
 } from "./views.js";
 import { releaseDefaults } from "../model/defaults.js";
+import { withdrawalView } from "./withdrawal-view.js";
 
 /** Where the app answers: its own name first, then its domains. */
 export function appUrls(name: string, domains: readonly Domain[], info: PlatformInfo): string[] {
@@ -104,6 +105,7 @@ function instanceView(placement: Placement, records: AppRecords): InstanceView {
     endpoint: endpoint === null ? null : `${endpoint.host}:${String(endpoint.port)}`,
     startedAt: status?.startedAt ?? null,
     reason: status === undefined || status.reason === "" ? placement.reason : status.reason,
+    withdrawn: withdrawalView(records.withdrawals, placement.instanceId),
   };
 }
 

@@ -9,6 +9,7 @@ import { listEvents } from "./events.js";
 import type { AppPlanView, ExplainView, FactView } from "./plan-views.js";
 import type { ExplainRequest } from "./requests.js";
 import { quoted } from "./text.js";
+import { withdrawalView } from "./withdrawal-view.js";
 import type { AppDetail } from "./views.js";
 
 const EVENTS_TOLD = 10;
@@ -136,8 +137,21 @@ function instanceFacts(knowledge: Knowledge, placement: Placement, isShort: bool
   facts.push(phaseFact(status));
   if (!isShort || !status.ready) facts.push(probeFact(status));
   const route = routing(instanceId);
+  facts.push(...withdrawalFacts(records, instanceId, route));
   if (route !== null) facts.push(fact("route", `${instanceId}: ${routeText(route)}`));
   return facts;
+}
+
+function withdrawalFacts(
+  records: AppRecords,
+  instanceId: string,
+  route: RoutingState | null,
+): readonly FactView[] {
+  const withdrawn = withdrawalView(records.withdrawals, instanceId);
+  if (withdrawn === null) return [];
+  const { by, since, reason } = withdrawn;
+  const what = route === "routed" ? "wants it off its routes" : "took it off its routes";
+  return [fact("withdrawn", `${instanceId}: the health monitor ${by} ${what}: ${reason}`, since)];
 }
 
 function phaseFact(status: InstanceStatus): FactView {

@@ -1,5 +1,6 @@
 import { DinpError } from "../model/errors.js";
 import type { EventRecord, InstanceStatus, Placement } from "../model/records.js";
+import type { Withdrawal } from "../model/withdrawal.js";
 import { findAppEvenDeleted, isOf, withSignal } from "./app-records.js";
 import { listApps } from "./apps.js";
 import type { PlatformContext, ReadOptions } from "./context.js";
@@ -7,6 +8,7 @@ import { listReleases } from "./releases.js";
 import type { AppsQuery, EventsQuery, InstancesQuery, PageRequest } from "./requests.js";
 import { assertInteger } from "./validate.js";
 import { quoted } from "./text.js";
+import { withdrawalView } from "./withdrawal-view.js";
 import type { AppView, EventView, NodeInstanceView, Page, ReleaseView } from "./views.js";
 
 const LIMIT_DEFAULT = 100;
@@ -54,17 +56,19 @@ export async function pageInstances(
   const { store } = context;
   const only = query.app === undefined ? null : (await findAppEvenDeleted(store, query.app, options)).id;
   const { records } = await store.snapshot({
-    kinds: ["app", "release", "placement", "instanceStatus"],
+    kinds: ["app", "release", "placement", "instanceStatus", "withdrawal"],
     ...withSignal(options),
   });
   const names = new Map<string, string>();
   const numbers = new Map<string, number>();
   const statuses = new Map<string, InstanceStatus>();
   const placements: Placement[] = [];
+  const withdrawals: Withdrawal[] = [];
   for (const record of records) {
     if (isOf(record, "app")) names.set(record.key, record.value.name);
     else if (isOf(record, "release")) numbers.set(record.key, record.value.number);
     else if (isOf(record, "instanceStatus")) statuses.set(record.key, record.value);
+    else if (isOf(record, "withdrawal")) withdrawals.push(record.value);
     else if (isOf(record, "placement") && (only === null || record.value.appId === only))
       placements.push(record.value);
   }
@@ -83,6 +87,7 @@ export async function pageInstances(
         endpoint: endpoint === null ? null : `${endpoint.host}:${String(endpoint.port)}`,
         startedAt: status?.startedAt ?? null,
         reason: status === undefined || status.reason === "" ? placement.reason : status.reason,
+        withdrawn: withdrawalView(withdrawals, placement.instanceId),
       };
     })
     .filter(({ phase }) => query.phase === undefined || phase === query.phase)

@@ -62,6 +62,15 @@ export interface DomainView {
 /** `pending`: placed, and its node has not reported it yet. */
 export type InstanceViewPhase = "pending" | InstancePhase;
 
+/** Why an instance that its agent calls ready gets no requests: a health monitor's word. */
+export interface WithdrawalView {
+  /** The monitor; of several, the one that said so first. */
+  readonly by: string;
+  readonly since: number;
+  /** What the monitor saw. */
+  readonly reason: string;
+}
+
 export interface InstanceView {
   readonly id: string;
   readonly node: string;
@@ -74,6 +83,8 @@ export interface InstanceView {
   readonly endpoint: string | null;
   readonly startedAt: number | null;
   readonly reason: string;
+  /** Null unless a health monitor wants it off its routes; at least half of an app's ready instances stay on them. */
+  readonly withdrawn: WithdrawalView | null;
 }
 
 /** `pending`: the leader has not taken the release up yet. */

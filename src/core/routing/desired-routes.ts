@@ -1,5 +1,7 @@
 import type { App, AppId, Domain, Endpoint, InstanceStatus, Placement } from "../model/records.js";
+import type { Withdrawal } from "../model/withdrawal.js";
 import type { Route } from "../ports/route-table.js";
+import { honouredWithdrawals } from "./honoured-withdrawals.js";
 
 /** The records that decide one app's routes. Records of other apps in the lists are ignored. */
 export interface AppRouteInput {
@@ -7,6 +9,7 @@ export interface AppRouteInput {
   readonly domains: readonly Domain[];
   readonly placements: readonly Placement[];
   readonly statuses: readonly InstanceStatus[];
+  readonly withdrawals: readonly Withdrawal[];
   /** The platform's own domain: the app answers at `NAME.<appsDomain>`. Lower case. */
   readonly appsDomain: string;
 }
@@ -35,12 +38,13 @@ export function compareRoutes(
  *
  * A deleted app and an app that never had a release have none. A stopped app keeps its routes without endpoints, so
  * that a router can say so. Otherwise the endpoints are those of the app's instances whose placement is desired
- * `running` and whose status is `running`, ready and has an endpoint, ordered by instance id.
+ * `running` and whose status is `running`, ready and has an endpoint, but for those of {@link honouredWithdrawals}, ordered by
+ * instance id.
  */
 export function routesOfApp(input: AppRouteInput): Route[] {
   const { app } = input;
   if (app.deletedAt !== null || app.currentRelease === null) return [];
-  const endpoints = app.desired === "running" ? readyEndpoints(input) : [];
+  const endpoints = app.desired === "running" ? servingEndpoints(input) : [];
   const unavailable = unavailableReason(app, endpoints);
   const routes = new Map<string, Route>();
   for (const { host, path } of addressesOf(input)) {
@@ -66,6 +70,7 @@ export function desiredRoutes(input: RouteInput): Route[] {
   const domains = groupByApp(input.domains);
   const placements = groupByApp(input.placements);
   const statuses = groupByApp(input.statuses);
+  const withdrawals = groupByApp(input.withdrawals);
   const routes = new Map<string, { readonly route: Route; readonly rank: string }>();
   for (const app of input.apps) {
     const own = {
@@ -73,6 +78,7 @@ export function desiredRoutes(input: RouteInput): Route[] {
       domains: domains.get(app.id) ?? [],
       placements: placements.get(app.id) ?? [],
       statuses: statuses.get(app.id) ?? [],
+      withdrawals: withdrawals.get(app.id) ?? [],
       appsDomain: input.appsDomain,
     };
     for (const { route, rank } of claimsOfApp(own)) {
@@ -101,6 +107,13 @@ function addressesOf({ app, domains, appsDomain }: AppRouteInput): { host: strin
       .filter((domain) => domain.appId === app.id)
       .map((domain) => ({ host: domain.host, path: domain.path })),
   ];
+}
+
+/** Those that are ready, without those that are withdrawn. */
+function servingEndpoints(input: AppRouteInput): Endpoint[] {
+  const ready = readyEndpoints(input);
+  const withdrawn = honouredWithdrawals(ready, input.withdrawals);
+  return withdrawn.size === 0 ? ready : ready.filter(({ instanceId }) => !withdrawn.has(instanceId));
 }
 
 function readyEndpoints({ app, placements, statuses }: AppRouteInput): Endpoint[] {

@@ -2,6 +2,7 @@ export * from "./attempts.js";
 export * from "./balancer.js";
 export * from "./desired-routes.js";
 export * from "./diff-routes.js";
+export * from "./honoured-withdrawals.js";
 export * from "./prepare-changes.js";
 export * from "./route-claims.js";
 export * from "./route-index.js";

@@ -2,7 +2,7 @@ import type { AppDetail, AppState } from "@dinp/core/client";
 import { Option, type Command } from "commander";
 import type { Context } from "../context.js";
 import { parseInteger } from "../parse.js";
-import { instanceState } from "../rollout-display.js";
+import { stateAndReason } from "../instance-cells.js";
 import { renderTable, type Cell } from "../table.js";
 import type { Color } from "../terminal.js";
 import {
@@ -157,15 +157,15 @@ function instancesSection(context: Context, app: AppDetail, now: number): string
     { header: "STARTED" },
     { header: "REASON" },
   ] as const;
-  const rows = app.instanceList.map((instance): Cell[] => [
-    shortId(instance.id),
-    String(instance.release),
-    instance.desired === "running" ? instanceState(instance) : { text: instance.desired, color: "dim" },
-    instance.node,
-    instance.endpoint ?? "-",
-    instance.startedAt === null ? "-" : formatAgo(instance.startedAt, now),
-    instance.reason,
-  ]);
+  const rows = app.instanceList.map((instance): Cell[] => {
+    const [state, reason] = stateAndReason(instance);
+    return [
+      ...[shortId(instance.id), String(instance.release), state],
+      ...[instance.node, instance.endpoint ?? "-"],
+      instance.startedAt === null ? "-" : formatAgo(instance.startedAt, now),
+      reason,
+    ];
+  });
   const { paint, columns: width } = context.out;
   return ["", ...renderTable(columns, rows, { paint, width, indent: 2 })];
 }

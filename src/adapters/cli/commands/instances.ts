@@ -1,7 +1,7 @@
 import type { InstanceViewPhase } from "@dinp/core/client";
 import { Option, type Command } from "commander";
 import { parseAppName } from "../app-name.js";
-import { instanceState } from "../rollout-display.js";
+import { stateAndReason } from "../instance-cells.js";
 import { printTable, type Cell } from "../table.js";
 import { formatAgo, toJson } from "../text.js";
 import { flagsOf, withRead, type ReadFlags, type Registration } from "./shared-options.js";
@@ -49,16 +49,15 @@ export function registerInstances({ program, context }: Registration): void {
         return;
       }
       const now = context.now();
-      const rows = items.map((instance): Cell[] => [
-        instance.id,
-        instance.app,
-        String(instance.release),
-        instance.desired === "running" ? instanceState(instance) : { text: instance.desired, color: "dim" },
-        instance.node,
-        instance.endpoint ?? "-",
-        instance.startedAt === null ? "-" : formatAgo(instance.startedAt, now),
-        instance.reason,
-      ]);
+      const rows = items.map((instance): Cell[] => {
+        const [state, reason] = stateAndReason(instance);
+        return [
+          ...[instance.id, instance.app, String(instance.release), state],
+          ...[instance.node, instance.endpoint ?? "-"],
+          instance.startedAt === null ? "-" : formatAgo(instance.startedAt, now),
+          reason,
+        ];
+      });
       printTable(context.out, columns, rows);
     });
 }

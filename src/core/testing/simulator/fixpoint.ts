@@ -60,6 +60,8 @@ function wrongWithRecords({ history: { present } }: Rest): readonly string[] {
     if (state === "running")
       wrong.push(`the rollout of release ${String(number)} (${releaseId}) has not ended`);
   }
+  for (const { instanceId, monitorId } of present.all("withdrawal"))
+    wrong.push(`${instanceId} is still withdrawn by ${monitorId}`);
   return wrong;
 }
 

@@ -14,9 +14,9 @@ export interface Program {
   offUntil: number;
 }
 
-export type Role = "server" | "agent" | "router";
+export type Role = "server" | "agent" | "router" | "monitor";
 
-const roles: readonly Role[] = ["server", "agent", "router"];
+const roles: readonly Role[] = ["server", "agent", "router", "monitor"];
 /** What supervises a program starts it again at once, or its machine has to come up first. */
 const restartsMs = [500, 8_000] as const;
 
@@ -56,9 +56,9 @@ export class Fleet {
     for (const { process } of this.programs) process?.kill();
   }
 
-  /** Servers, agents and routers in equal parts, however many there are of each. */
+  /** Every role in equal parts, however many programs there are of each; what there is none of is left out. */
   some(random: SeededRandom): Program {
-    const role = random.pick(roles);
+    const role = random.pick(roles.filter((each) => this.programs.some((program) => program.role === each)));
     return random.pick(this.programs.filter((program) => program.role === role));
   }
 

@@ -1,15 +1,17 @@
 import { builtInTemplates } from "../../build/built-in-templates.js";
 import { Agent } from "../../loops/agent.js";
+import { HealthMonitor } from "../../loops/health-monitor.js";
 import { InstancePorts } from "../../loops/instance-ports.js";
 import { Server } from "../../loops/server.js";
 import type { PlanPolicy } from "../../plan/policy.js";
 import { createPlatform, type Platform } from "../../platform/platform.js";
+import { defaultMonitorPolicy } from "../../probing/monitor-policy.js";
 import type { Program } from "./fleet.js";
 import type { History } from "./history.js";
 import { hasher } from "./sim-build.js";
 import type { SimNetwork } from "./sim-link.js";
 import type { SimNode } from "./sim-node.js";
-import { createSimProber } from "./sim-prober.js";
+import { createOutsideProber, createSimProber } from "./sim-prober.js";
 import type { SimProcess, World } from "./sim-process.js";
 import { SimRouter } from "./sim-router.js";
 import { createSimRuntime } from "./sim-runtime.js";
@@ -76,6 +78,21 @@ export class Programs {
 
   router(name: string): Runnable {
     return { name, role: "router", start: (process, signal) => this.#route(process, signal) };
+  }
+
+  /** `doubtsItself`: judges nobody while most of its probes fail, as it should. */
+  monitor(name: string, { doubtsItself }: { readonly doubtsItself: boolean }): Runnable {
+    const policy = doubtsItself ? defaultMonitorPolicy : { ...defaultMonitorPolicy, failedShareMax: 1 };
+    const start = (process: SimProcess, signal: AbortSignal): Promise<void> => {
+      const { clock, random, logger } = process;
+      const { history, nodes } = this.#options;
+      const store = new SimStore(process, history);
+      const holder = `${name}/${String(random.next())}`;
+      const prober = createOutsideProber(process, nodes);
+      const own = { monitorId: name, holder, policy };
+      return new HealthMonitor({ store, clock, random, logger, prober, ...own }).run(signal);
+    };
+    return { name, role: "monitor", start };
   }
 
   #serve(process: SimProcess, signal: AbortSignal): Promise<void> {

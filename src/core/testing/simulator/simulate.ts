@@ -39,6 +39,11 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** At least 1. Default 2. */
   readonly routers?: number;
+  /**
+   * Outside health monitors. Each sees some instances as failing that are not, and every second one never doubts itself.
+   * Default 0.
+   */
+  readonly monitors?: number;
   /** Simulated time. Faults end and the users stop after three quarters of it. At least 20, for all to come to rest. Default 30. */
   readonly minutes?: number;
   /** What the servers plan by. Default: `defaultPlanPolicy`. */
@@ -91,7 +96,7 @@ class Simulation {
 
   constructor(options: SimulationOptions) {
     const { seed, backends, policy = defaultPlanPolicy } = options;
-    const { servers, nodes: nodeCount, routers, minutes } = sizesOf(options);
+    const { servers, nodes: nodeCount, routers, monitors, minutes } = sizesOf(options);
     this.#seed = seed;
     this.#endMs = minutes * 60_000;
     this.#journal = new Journal(this.#scheduler, options.onLine ?? null);
@@ -128,6 +133,9 @@ class Simulation {
         ...numbered("server", servers).map((name) => this.#programs.server(name)),
         ...this.#nodes.map((node) => this.#programs.agent(node)),
         ...numbered("router", routers).map((name) => this.#programs.router(name)),
+        ...numbered("monitor", monitors).map((name, index) =>
+          this.#programs.monitor(name, { doubtsItself: index % 2 === 0 }),
+        ),
       ],
       onDeath: ({ name }) => {
         this.#programs.forget(name);
@@ -218,18 +226,21 @@ class Simulation {
   }
 }
 
-type Sizes = Required<Pick<SimulationOptions, "servers" | "nodes" | "routers" | "minutes">>;
+type Sizes = Required<Pick<SimulationOptions, "servers" | "nodes" | "routers" | "monitors" | "minutes">>;
 
 /** How large the world is. `TypeError` for one that is none. */
-function sizesOf({ seed, servers = 3, nodes = 10, routers = 2, minutes = 30 }: SimulationOptions): Sizes {
+function sizesOf(options: SimulationOptions): Sizes {
+  const { seed, servers = 3, nodes = 10, routers = 2, monitors = 0, minutes = 30 } = options;
   if (!Number.isSafeInteger(seed)) throw new TypeError(`seed must be a whole number; got ${String(seed)}.`);
   for (const [name, count] of Object.entries({ servers, nodes, routers })) {
     if (!Number.isSafeInteger(count) || count < 1)
       throw new TypeError(`${name} must be a whole number from 1; got ${String(count)}.`);
   }
+  if (!Number.isSafeInteger(monitors) || monitors < 0)
+    throw new TypeError(`monitors must be a whole number from 0; got ${String(monitors)}.`);
   if (!Number.isFinite(minutes) || minutes < 20)
     throw new TypeError(`minutes must be a number from 20; got ${String(minutes)}.`);
-  return { servers, nodes, routers, minutes };
+  return { servers, nodes, routers, monitors, minutes };
 }
 
 function numbered(prefix: string, count: number): readonly string[] {

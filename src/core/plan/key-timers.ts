@@ -1,13 +1,11 @@
-import type { AppId } from "../model/records.js";
-
 interface Timer {
   readonly at: number;
-  readonly appId: AppId;
+  readonly key: string;
 }
 
-/** When which app is to be looked at again, the earliest first. */
-export class AppTimers {
-  readonly #times = new Map<AppId, number>();
+/** When what each key names is to be looked at again, the earliest first. */
+export class KeyTimers {
+  readonly #times = new Map<string, number>();
   /** A binary heap; entries that `#times` no longer says are left in it until they come up. */
   #heap: Timer[] = [];
 
@@ -17,38 +15,38 @@ export class AppTimers {
     return this.#heap[0]?.at ?? null;
   }
 
-  /** Replaces the app's time; null: it has none. */
-  set(appId: AppId, at: number | null): void {
-    if (this.#times.get(appId) === (at ?? undefined)) return;
-    if (at === null) this.#times.delete(appId);
+  /** Replaces the key's time; null: it has none. */
+  set(key: string, at: number | null): void {
+    if (this.#times.get(key) === (at ?? undefined)) return;
+    if (at === null) this.#times.delete(key);
     else {
-      this.#times.set(appId, at);
-      this.#push({ at, appId });
+      this.#times.set(key, at);
+      this.#push({ at, key });
       if (this.#heap.length > 2 * this.#times.size + 64) this.#rebuild();
     }
   }
 
-  /** Takes out the apps whose time has come. */
-  takeDue(now: number): AppId[] {
-    const due: AppId[] = [];
+  /** Takes out the keys whose time has come. */
+  takeDue(now: number): string[] {
+    const due: string[] = [];
     for (let next = this.next; next !== null && next <= now; next = this.next) {
       const timer = this.#pop();
       if (timer === undefined) break;
-      this.#times.delete(timer.appId);
-      due.push(timer.appId);
+      this.#times.delete(timer.key);
+      due.push(timer.key);
     }
     return due;
   }
 
   #dropStale(): void {
     for (let top = this.#heap[0]; top !== undefined; top = this.#heap[0]) {
-      if (this.#times.get(top.appId) === top.at) return;
+      if (this.#times.get(top.key) === top.at) return;
       this.#pop();
     }
   }
 
   #rebuild(): void {
-    this.#heap = [...this.#times].map(([appId, at]) => ({ at, appId })).sort((a, b) => a.at - b.at);
+    this.#heap = [...this.#times].map(([key, at]) => ({ at, key })).sort((a, b) => a.at - b.at);
   }
 
   #push(timer: Timer): void {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { AppTimers } from "../../src/core/plan/app-timers.js";
+import { KeyTimers } from "../../src/core/plan/key-timers.js";
 
 test("gives each app out once its last set time has come, whatever was set before", () => {
   const command = fc.oneof(
@@ -9,7 +9,7 @@ test("gives each app out once its last set time has come, whatever was set befor
   );
   fc.assert(
     fc.property(fc.array(command, { maxLength: 300 }), (commands) => {
-      const timers = new AppTimers();
+      const timers = new KeyTimers();
       const wanted = new Map<string, number>();
       for (const step of commands) {
         if ("now" in step) {
