@@ -2,7 +2,7 @@ import { DinpError } from "../model/errors.js";
 import type { AppId, InstanceId, NodeId } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
-import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
+import { nextStartAt, type PlanPolicy } from "../plan/policy.js";
 import type { ClusterSource, NodeExecRequest, NodeLink, RoutingState } from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
 import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
@@ -154,9 +154,7 @@ export class Server implements ClusterSource {
     const { view } = this.#follower;
     const release = view.get("app", appId)?.currentRelease ?? "";
     const crash = view.get("crash", release);
-    if (crash === undefined || crash.failures === 0) return null;
-    const at = crash.lastAt + crashBackoffMs(crash.failures, this.#options.policy);
-    return at > this.#options.clock.now() ? at : null;
+    return crash === undefined ? null : nextStartAt(crash, this.#options.clock.now(), this.#options.policy);
   }
 
   /** How far the routers are with an instance; null when this server does not lead. */
@@ -226,7 +224,9 @@ export class Server implements ClusterSource {
         isUnrouted: routes.isUnrouted,
       }),
     });
-    const withdrawals = new WithdrawalKeeper({ store, follower, clock, random, logger, lease });
+    const withdrawals = new WithdrawalKeeper({
+      ...{ store: this.#options.store, follower, clock, random, logger, lease },
+    });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
     const leading: Leading = { agents, routes, reconciler };
