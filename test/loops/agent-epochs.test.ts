@@ -28,7 +28,7 @@ function assignment(instanceId: string): Assignment {
   return { placement, appName: "web", release, lastStatus: null };
 }
 
-it("over the network, an agent that was started anew refuses what a leader before the last one sends", async () => {
+it("66 over the network, an agent that was started anew refuses what a leader before the last one sends", async () => {
   const rig = await LinkRig.start();
   const accepting = new Accepting(rig.link);
   closers.push(
