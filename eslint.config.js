@@ -50,7 +50,7 @@ export default defineConfig(
   },
 
   {
-    files: ["src/**/*.ts"],
+    files: ["src/**/*.{ts,tsx}"],
     plugins: { dinp: { rules: { "folder-imports": folderImports, "core-globals": coreGlobals } } },
     rules: { "dinp/folder-imports": "error" },
   },

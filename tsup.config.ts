@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { defineConfig, type Options } from "tsup";
 import { findEntries } from "./scripts/lib/entries.mjs";
@@ -41,14 +41,17 @@ const lateChildProcess: NonNullable<Options["esbuildPlugins"]>[number] = {
   },
 };
 
+function licenceOf(name: string): string {
+  return readFileSync(`node_modules/${name}/LICENSE`, "utf8").trim();
+}
+
 /** What a module needs that has CommonJS ones in it, and the licence of the parser. */
 function clientHead(): string {
-  const licence = readFileSync(`node_modules/${PARSER}/LICENSE`, "utf8").trim();
   return `import { createRequire } from "node:module";
 const require = createRequire(import.meta.url);
 /* This file has ${PARSER} in it:
 
-${licence}
+${licenceOf(PARSER)}
 */`;
 }
 
@@ -70,8 +73,34 @@ function entriesOf(isWanted: (output: string) => boolean): Record<string, string
   return Object.fromEntries(entries.map(({ output, source }) => [output, source]));
 }
 
+/** The dashboard's page: one module for browsers, with its view library, beside the files that it is loaded by. */
+const PAGE = { source: "src/adapters/dash/page", output: "adapters/dash/page" };
+const pageBuild: Options = {
+  ...shared,
+  entry: { [`${PAGE.output}/dash`]: `${PAGE.source}/main.tsx` },
+  platform: "browser",
+  target: "es2022",
+  splitting: false,
+  minify: true,
+  sourcemap: false,
+  external: [],
+  noExternal: [/^preact/],
+  banner: { js: `/*! This file has preact in it:\n\n${licenceOf("preact")}\n*/` },
+  esbuildOptions: (options) => {
+    options.sourcesContent = false;
+    options.jsx = "automatic";
+    options.jsxImportSource = "preact";
+  },
+  onSuccess: () => {
+    for (const name of ["index.html", "dash.css", "icon.svg"])
+      copyFileSync(`${PAGE.source}/${name}`, `dist/${PAGE.output}/${name}`);
+    return Promise.resolve();
+  },
+};
+
 // All other entries in one build: chunks are shared.
 export default defineConfig([
+  pageBuild,
   {
     ...shared,
     entry: { ...entriesOf((output) => output !== ALONE && output !== CLIENT), ...loadedByClient },

@@ -128,6 +128,11 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? NaN;
 }
 
+/** The value that this share of the values is not above; `NaN` of nothing. */
+export function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * values.length) - 1)] ?? NaN;
+}
+
 /** How long the work took, in milliseconds, and what it gave. */
 export async function timed<T>(
   work: () => Promise<T> | T,

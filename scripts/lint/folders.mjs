@@ -49,6 +49,7 @@ export const rows = [
   },
   { folder: "src/core/.", folders: [model, ports, ...pureFolders, platform, loops] },
   { folder: "src/adapters/cli", names: [/^@dinp\/core(\/client)?$/], node: true },
+  { folder: "src/adapters/dash/page", names: [/^@dinp\/core(\/client)?$/], packages: ["preact"] },
   { folder: "src/adapters/docker", folders: [runtime], names: [/^@dinp\/core$/], node: true },
   { folder: "src/adapters/process", folders: [runtime], names: [/^@dinp\/core$/], node: true },
   { folder: "src/adapters/*", folders: [sql], names: [/^@dinp\/core$/], node: true },

@@ -22,6 +22,10 @@ const shared: Parameters<typeof createCli>[0] = {
       return await hostBases(staticServer, process.env).make(name, options);
     },
   },
+  addSecretKey: async (keyFile) => {
+    const { addSecretKey } = await import("@dinp/core/system");
+    return await addSecretKey({ keyFile });
+  },
   parseYaml: async (text) => {
     const { parseYaml } = await import("@dinp/core/yaml");
     return parseYaml(text);

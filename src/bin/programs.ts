@@ -1,3 +1,4 @@
+import { dashProgram } from "./dash/program.js";
 import { logSection, observeSection } from "./config/sections.js";
 import type { Settings } from "./config/setting.js";
 import { createAgentProgram } from "./agent/program.js";
@@ -14,10 +15,15 @@ export interface ProgramFace {
 
 /** The programs that are configured alike, by name. */
 export const programs: Readonly<Record<string, ProgramFace>> = Object.fromEntries(
-  [serverProgram, createAgentProgram(""), routerProgram, builderProgram, hmProgram].map(
-    ({ name, ownSection, settings }) => [
-      name,
-      { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
-    ],
-  ),
+  [
+    serverProgram,
+    createAgentProgram(""),
+    routerProgram,
+    builderProgram,
+    hmProgram,
+    dashProgram(import.meta.url),
+  ].map(({ name, ownSection, settings }) => [
+    name,
+    { ownSection, settings: { ...settings, log: logSection, observe: observeSection } },
+  ]),
 );

@@ -310,7 +310,7 @@ describe("a route file that cannot be used", () => {
     [`${"[".repeat(50_000)}${"]".repeat(50_000)}`, "the file: must be an object"],
   ];
   for (const [text, says] of bad) {
-    it(`is refused: ${says}`, async () => {
+    it(`79 is refused: ${says}`, async () => {
       const folder = await tempFolder();
       const path = join(folder, "routes.json");
       await writeFile(path, text);

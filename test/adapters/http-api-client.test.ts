@@ -31,7 +31,7 @@ describe.each(exchanges)("client by %s", (_name, exchange) => {
     expect(await client.getRollout("hello", 1)).toMatchObject({ state: "pending", wanted: 2 });
     await world.endRollout("hello", "complete");
     expect(await client.changeEnv("hello", { set: { B: "2" }, unset: ["A"] })).toMatchObject({ number: 2 });
-    expect(await client.getEnv("hello")).toEqual({ env: { B: "2" }, manifestEnv: {} });
+    expect(await client.getEnv("hello")).toEqual({ env: { B: "2" }, manifestEnv: {}, secrets: {} });
     expect(await client.rollback("hello")).toMatchObject({ number: 3, note: "rollback to 1" });
     expect((await client.listReleases("hello")).map(({ number }) => number)).toEqual([3, 2, 1]);
     expect(await client.addDomain("hello", { host: "www.example.org" })).toEqual({

@@ -271,6 +271,8 @@ describe("HTTP API: its description", () => {
       "delete /v1/bases/{base}",
       "delete /v1/join-tokens/{id}",
       "delete /v1/registries/{host}",
+      "delete /v1/router-tokens/{id}",
+      "delete /v1/routers/{id}",
       "get /v1/apps",
       "get /v1/apps/{app}",
       "get /v1/apps/{app}/builds/{id}",
@@ -292,6 +294,8 @@ describe("HTTP API: its description", () => {
       "get /v1/nodes",
       "get /v1/plan",
       "get /v1/registries",
+      "get /v1/router-tokens",
+      "get /v1/routers",
       "get /v1/session",
       "get /v1/templates",
       "patch /v1/apps/{app}",
@@ -311,7 +315,9 @@ describe("HTTP API: its description", () => {
       "post /v1/join-tokens",
       "post /v1/nodes/{id}/revoke",
       "post /v1/registries/{host}",
+      "post /v1/router-tokens",
       "put /v1/apps/{app}/grants",
+      "put /v1/routers/{id}",
     ]);
     expect(answer.text).toContain("idempotency-key");
     expect(answer.text).toContain('"additionalProperties":false');

@@ -38,7 +38,7 @@ async function callsOf(table: RouteTable): Promise<readonly ((signal?: AbortSign
 
 describeWithServices(["redis"], "a route table whose Redis is paused", () => {
   it.each([0, 1, 2, 3])(
-    "rejects in bounded time, whichever call is the first (%i), and recovers",
+    "82 rejects in bounded time, whichever call is the first (%i), and recovers",
     async (first) => {
       const server = await ownRedis();
       const table = tableAt({ url: server.url }, { commandTimeoutMs: 200, connectTimeoutMs: 300 });
@@ -102,7 +102,7 @@ describeWithServices(["redis"], "a route table whose Redis dies and comes back",
     ],
   } as const;
 
-  it("has watches that miss nothing, while applies are cut off in the middle", async () => {
+  it("80 has watches that miss nothing, while applies are cut off in the middle", async () => {
     const server = await ownRedis(durable);
     const [writer, router] = [tableAt({ url: server.url }), tableAt({ url: server.url })];
     const seen = new Map<string, number>();
@@ -160,7 +160,7 @@ describeWithServices(["redis"], "a route table whose Redis dies and comes back",
 });
 
 describeWithServices(["redis"], "a route table whose Redis refuses", () => {
-  it("because it is out of memory: nothing is changed, reading goes on, and the hint names the setting", async () => {
+  it("82 because it is out of memory: nothing is changed, reading goes on, and the hint names the setting", async () => {
     const server = await ownRedis();
     const table = tableAt({ url: server.url });
     const before = await apply(table, [put("a.test")]);
@@ -224,7 +224,7 @@ describeWithServices(["redis"], "a route table that someone else wrote into", ()
     ["the revision is no number", (key) => ["HSET", key("meta"), "revision", "-1"]],
     ["the format is another", (key) => ["HSET", key("meta"), "format", "2"]],
     ["a key is of another type", (key) => ["SET", key("meta"), "x"]],
-  ])("is refused when %s, and is new once its keys are deleted", async (_, damage) => {
+  ])("79 is refused when %s, and is new once its keys are deleted", async (_, damage) => {
     const cluster = uniqueCluster();
     const key = (name: string): string => `dinp:{${cluster}}:${name}`;
     const table = tableAt({ url: server.url }, { cluster });
@@ -241,7 +241,7 @@ describeWithServices(["redis"], "a route table that someone else wrote into", ()
     expect(await apply(table, [put("a.test")])).toEqual({ ...version, epoch: 1, revision: 1 });
   });
 
-  it("changes nothing when a key that it writes is of another type", async () => {
+  it("79 changes nothing when a key that it writes is of another type", async () => {
     const cluster = uniqueCluster();
     const table = tableAt({ url: server.url }, { cluster });
     const before = await apply(table, [put("a.test")]);
@@ -265,8 +265,37 @@ describeWithServices(["redis"], "a route table that someone else wrote into", ()
   });
 });
 
+describeWithServices(["redis"], "a route table that Redis tells of news", () => {
+  it("listens to what it is watched for alone: of what all routers say, no router is told", async () => {
+    const server = await ownRedis();
+    const [writer, router, leader] = [1, 2, 3].map(() => tableAt({ url: server.url })) as [
+      RouteTable,
+      RouteTable,
+      RouteTable,
+    ];
+    const version = await apply(writer, [put("a.test")]);
+    const listeners = async (): Promise<string> =>
+      String(
+        await server.command("PUBSUB", "NUMSUB", "dinp:{test}:changed", "dinp:{test}:acknowledged"),
+      ).replaceAll(/\s+/g, ",");
+    const event = watched(router, version)();
+    await eventually(async () => /changed,1,.*acknowledged,0/.test(await listeners()));
+    const controller = new AbortController();
+    const hints = leader.watchAcknowledgements({ signal: controller.signal })[Symbol.asyncIterator]();
+    const hint = hints.next();
+    await eventually(async () => /changed,1,.*acknowledged,1/.test(await listeners()));
+    await router.acknowledge({ routerId: "r", version, busy: [] });
+    expect(await hint).toMatchObject({ done: false });
+    controller.abort();
+    await hints.return?.();
+    await eventually(async () => /acknowledged,0/.test(await listeners()));
+    await apply(writer, [put("b.test")]);
+    expect(await event).toMatchObject({ type: "changes" });
+  }, 30_000);
+});
+
 describeWithServices(["redis"], "a route table that Redis tells nothing", () => {
-  it("has watches that see by themselves what they were not told", async () => {
+  it("80 has watches that see by themselves what they were not told", async () => {
     const server = await ownRedis();
     // Without a right to any channel.
     await server.command("ACL", "SETUSER", "deaf", "on", ">p", "~*", "resetchannels", "+@all");

@@ -22,30 +22,33 @@ describeWithServices(["redis"], "a route table whose Redis loses all", () => {
         await server.start();
       },
     ],
-  ])("and %s: begins a new incarnation, which watches tell of, and can be written anew", async (_, lose) => {
-    const server = await ownRedis();
-    const [writer, router] = [tableAt({ url: server.url }), tableAt({ url: server.url })];
-    const past = await apply(writer, [put("a.test")], 5);
-    await router.acknowledge({ routerId: "r", version: past, busy: [] });
-    const next = watched(router, past);
-    const event = next();
-    await lose(server);
-    expect(await event).toEqual({ type: "reset" });
-    expect(await next()).toBeNull();
-    const { version, routes } = await router.snapshot();
-    expect(version).toEqual({ incarnation: expect.any(String) as string, epoch: 0, revision: 0 });
-    expect(version.incarnation).not.toBe(past.incarnation);
-    expect(routes).toEqual([]);
-    expect(await router.acknowledgements()).toEqual([]);
-    const call = writer.apply([put("b.test")], { epoch: 5, ifVersion: past });
-    expect(await errorOf(call)).toMatchObject({ code: "DINP_ROUTE_VERSION" });
-    expect(await apply(writer, [put("a.test")], 5)).toEqual({ ...version, epoch: 5, revision: 1 });
-    expect(await hostsOf(router)).toEqual(["a.test"]);
-  });
+  ])(
+    "78 and %s: begins a new incarnation, which watches tell of, and can be written anew",
+    async (_, lose) => {
+      const server = await ownRedis();
+      const [writer, router] = [tableAt({ url: server.url }), tableAt({ url: server.url })];
+      const past = await apply(writer, [put("a.test")], 5);
+      await router.acknowledge({ routerId: "r", version: past, busy: [] });
+      const next = watched(router, past);
+      const event = next();
+      await lose(server);
+      expect(await event).toEqual({ type: "reset" });
+      expect(await next()).toBeNull();
+      const { version, routes } = await router.snapshot();
+      expect(version).toEqual({ incarnation: expect.any(String) as string, epoch: 0, revision: 0 });
+      expect(version.incarnation).not.toBe(past.incarnation);
+      expect(routes).toEqual([]);
+      expect(await router.acknowledgements()).toEqual([]);
+      const call = writer.apply([put("b.test")], { epoch: 5, ifVersion: past });
+      expect(await errorOf(call)).toMatchObject({ code: "DINP_ROUTE_VERSION" });
+      expect(await apply(writer, [put("a.test")], 5)).toEqual({ ...version, epoch: 5, revision: 1 });
+      expect(await hostsOf(router)).toEqual(["a.test"]);
+    },
+  );
 });
 
 describeWithServices(["redis"], "a route table whose Redis loses its newest versions", () => {
-  it("gets another incarnation with the next apply; until then routers see what is left as an older version", async () => {
+  it("82 gets another incarnation with the next apply; until then routers see what is left as an older version", async () => {
     const server = await ownRedis(kept);
     const [writer, router] = [tableAt({ url: server.url }), tableAt({ url: server.url })];
     const saved = await apply(writer, [put("a.test"), put("b.test")], 5);

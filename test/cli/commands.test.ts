@@ -276,6 +276,7 @@ describe("environment, domains, releases", () => {
     expect(JSON.parse((await ok(["env", "list", "colors", "--json"])).out)).toEqual({
       env: { COLOR: "green", SECOND: "a b" },
       manifestEnv: {},
+      secrets: {},
     });
     await ok(["env", "unset", "colors", "COLOR"]);
     expect((await platform.get(host("colors"))).body).toContain('"color":"none"');

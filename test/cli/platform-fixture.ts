@@ -11,10 +11,14 @@ import {
   createRouteFollower,
   defaultPlanPolicy,
   InstancePorts,
+  kinds,
   newId,
   readImage,
   Server,
+  type Kind,
   type PlatformInfo,
+  type RouteTable,
+  type StateStore,
   type UploadFetcher,
 } from "@dinp/core";
 import { createHttpProber } from "@dinp/core/http";
@@ -27,6 +31,7 @@ import { createOciLayoutRegistry } from "@dinp/core/oci-layout";
 import { createImageUnpacker, createProcessRuntime } from "@dinp/core/process";
 import {
   createFileLocalState,
+  createFileSecretBox,
   createNodeHasher,
   createPinoLogger,
   createSystemClock,
@@ -48,27 +53,45 @@ export interface PlatformFixture {
   files(name: string, files: Readonly<Record<string, string>>): Promise<string>;
   /** Asks the router for an app, as a browser would. */
   get(host: string, path?: string): Promise<{ readonly status: number; readonly body: string }>;
+  /** Every record of the store, and every line of the log, debug included. */
+  everything(): Promise<string>;
+  tidy(): Promise<void>;
   stop(): Promise<void>;
+}
+
+async function all(store: StateStore, kind: Kind): Promise<unknown[]> {
+  const found: unknown[] = [];
+  for await (const stored of store.list(kind)) found.push(stored);
+  return found;
 }
 
 const APPS_DOMAIN = "apps.localhost";
 const NODE_ID = "node-1";
 
-export async function startPlatform(
-  options: { readonly uploads?: UploadFetcher } = {},
-): Promise<PlatformFixture> {
+export async function startPlatform({
+  table: givenTable,
+  clusterId: givenId,
+  ...options
+}: {
+  readonly uploads?: UploadFetcher;
+  /** Closed with the platform. Default: one in memory. */
+  readonly table?: RouteTable;
+  readonly clusterId?: string;
+} = {}): Promise<PlatformFixture> {
   const folder = await mkdtemp(join(tmpdir(), "dinp-cli-"));
   // Instances may run under a user of their own.
   await chmod(folder, 0o755);
   const [clock, random, hasher] = [createSystemClock(), createSystemRandom(), createNodeHasher()];
-  const logger = createPinoLogger({ level: "silent" });
+  const logLines: string[] = [];
+  const logger = createPinoLogger({ level: "debug", destination: { write: (line) => logLines.push(line) } });
+  const secrets = createFileSecretBox({ keyFile: join(folder, "secrets.key") });
   const store = createMemoryStateStore({ clock });
   await store.open();
   const router = { id: "router-1", address: "here", registeredAt: clock.now() };
   await store.commit([{ op: "put", kind: "router", value: router }]);
   const registry = createOciLayoutRegistry({ dir: join(folder, "registry") });
   const archive = createTarArchive();
-  const clusterId = newId(random, "test");
+  const clusterId = givenId ?? newId(random, "test");
   const runtime = createProcessRuntime({
     dataDir: join(folder, "node"),
     clusterId,
@@ -77,7 +100,7 @@ export async function startPlatform(
     clock,
   });
   await runtime.open();
-  const table = createMemoryRouteTable({ random });
+  const table = givenTable ?? createMemoryRouteTable({ random });
   const link = createInProcessControlLink();
   const addresses = { router: "http://127.0.0.1:1" };
   const info = (): PlatformInfo => ({
@@ -102,6 +125,7 @@ export async function startPlatform(
     hasher,
     builder,
     images: createImages({ registry, archive }),
+    secrets,
     ...options,
     logger,
     info,
@@ -116,6 +140,7 @@ export async function startPlatform(
     random,
     logger,
     policy: defaultPlanPolicy,
+    secrets,
     appsDomain: APPS_DOMAIN,
     holder: "server-1",
   });
@@ -158,6 +183,9 @@ export async function startPlatform(
     apiUrl,
     routerUrl: addresses.router,
     token: secret,
+    everything: async () =>
+      JSON.stringify([await Promise.all(kinds.map((kind) => all(store, kind))), logLines]),
+    tidy: () => platform.tidy(),
     env: { HOME: join(folder, "home"), DINP_API: apiUrl, DINP_TOKEN: secret },
     files: (name, files) => writeFiles(join(folder, name), files),
     get: (host, path = "/") => get(routerAt.port, host, path),

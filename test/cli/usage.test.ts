@@ -38,6 +38,7 @@ const commands = [
   "rollback",
   "logs",
   "nodes",
+  "routers",
   "events",
 ];
 
@@ -85,7 +86,7 @@ describe("wrong usage ends with 2 and says what to write", () => {
     [["scale", "a", "1", "2"], /Too many arguments/],
     [["app", "No_Name"], /"No_Name" is not a name for an app\nhint: Use 1 to 63/],
     [["env"], /name of an app is missing.*\nhint: .*env set APP K=V/],
-    [["env", "set", "a"], /Missing required argument 'K=V'\nusage: dinp env set/],
+    [["env", "set", "a"], /nothing to set.*\nhint: Write KEY=VALUE, or --secret KEY/],
     [["env", "set", "a", "B"], /Expected KEY=VALUE \("B"\)\nhint: Write B=VALUE/],
     [["env", "unset", "a", "B=1"], /"B=1" is not the name/],
     [["domains"], /name of an app is missing/],

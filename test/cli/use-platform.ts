@@ -45,6 +45,8 @@ export function usePlatform(prepare: () => Promise<void> = () => Promise.resolve
     get routerUrl() {
       return own().routerUrl;
     },
+    everything: () => own().everything(),
+    tidy: () => own().tidy(),
     get token() {
       return own().token;
     },

@@ -224,16 +224,16 @@ export class TestCluster {
     return builder;
   }
 
-  /** A router; gives its port as well. */
+  /** A router; gives its port as well. `TestCluster.login` comes before it. */
   async router(name: string): Promise<ClusterProgram & { readonly port: number }> {
+    const [first] = this.#servers;
+    if (first === undefined) throw new Error("a server comes first");
     const port = await freePort();
+    const token = (await this.ok(first, ["routers", "token"])).stdout.trim();
     const flags = [
-      "--id",
-      name,
-      "--listen",
-      `127.0.0.1:${String(port)}`,
-      "--data-dir",
-      join(this.folder, name),
+      ...["--id", name, "--listen", `127.0.0.1:${String(port)}`, "--data-dir", join(this.folder, name)],
+      ...["--servers", this.#servers.map(({ apiUrl }) => apiUrl).join(","), "--token", token],
+      ...["--plaintext", "true"],
     ];
     const router = Object.assign(this.#program(name, "dinp-router", flags), { port });
     await router.start(/listens on/);

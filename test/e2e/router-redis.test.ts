@@ -34,7 +34,17 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
   });
 
   const router = (...more: readonly string[]): Promise<RunningRouter> =>
-    startRouter("--table-url", redis.url, "--cluster-id", "c1", "--data-dir", folder, ...more);
+    startRouter(
+      "--table-url",
+      redis.url,
+      "--cluster-id",
+      "c1",
+      "--data-dir",
+      folder,
+      "--registered",
+      "true",
+      ...more,
+    );
 
   async function publish(...routes: readonly Route[]): Promise<RouteTableVersion> {
     const { version } = await table.snapshot();
@@ -125,10 +135,23 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
     const noFolder = await run("--table-url", secret);
     expect(noFolder).toMatchObject({ code: 2, stdout: "" });
     expect(noFolder.stderr).toContain("router.dataDir is missing");
-    const both = await run("--table-url", secret, "--data-dir", folder, "--table-nodes", "127.0.0.1:1");
+    const both = await run(
+      "--registered",
+      "true",
+      "--table-url",
+      secret,
+      "--data-dir",
+      folder,
+      "--table-nodes",
+      "127.0.0.1:1",
+    );
     expect(both).toMatchObject({ code: 2, stdout: "" });
     expect(both.stderr).toContain("give one of table.url, table.sentinels and table.nodes");
-    const checked = await run("--table-url", secret, "--data-dir", folder, "--check-config");
+    const unregistered = await run("--table-url", secret, "--data-dir", folder);
+    expect(unregistered).toMatchObject({ code: 2, stdout: "" });
+    expect(unregistered.stderr).toMatch(/router\.servers is missing.*dinp routers token.*--registered true/);
+    const registered = ["--data-dir", folder, "--registered", "true"];
+    const checked = await run("--table-url", secret, ...registered, "--check-config");
     expect(checked.code).toBe(0);
     expect(checked.stdout).toContain("table.url = (secret)   (--table-url)");
     expect(checked.stdout + both.stderr + noFolder.stderr).not.toContain("geheim");

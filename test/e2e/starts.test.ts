@@ -9,7 +9,9 @@ async function started(program: string, flags: readonly string[], until: RegExp)
     ...process.env,
     NO_COLOR: "1",
   });
-  onTestFinished(async () => void (await made.end("SIGKILL")));
+  onTestFinished(async () => {
+    await made.end("SIGKILL");
+  });
   await made.start(until);
   return made;
 }

@@ -50,6 +50,21 @@ export { parse } from "yaml";
 // --- src/adapters/cli/a.ts breaks dinp/folder-imports (reachesIn)
 export { connect } from "../http-api/client.js";
 
+// --- src/adapters/dash/page/a.tsx is legal
+export { createClient } from "@dinp/core/client";
+export { DinpError } from "@dinp/core";
+export { render } from "preact";
+export { useState } from "preact/hooks";
+
+// --- src/adapters/dash/page/a.ts breaks dinp/folder-imports (node)
+export { readFile } from "node:fs/promises";
+
+// --- src/adapters/dash/a.ts breaks dinp/folder-imports (driver)
+export { render } from "preact";
+
+// --- src/adapters/dash/a.ts is legal
+export { createServer } from "node:http";
+
 // --- src/adapters/memory/a.ts breaks dinp/folder-imports (driver)
 export { b } from "http-proxy";
 

@@ -20,6 +20,7 @@ import {
   type RecordTypes,
   type Release,
   type RouteFollower,
+  type SecretBox,
   Server,
   type StateStore,
   type Write,
@@ -80,6 +81,8 @@ export class Cluster {
   readonly policy: PlanPolicy;
   router: RouteFollower | null = null;
   leaseTtlMs = 600;
+  /** Of servers that are started from then on. */
+  secrets: SecretBox | null = null;
   readonly #parts = new Map<string, Part>();
   readonly #agents = new Map<string, Agent>();
 
@@ -93,8 +96,9 @@ export class Cluster {
     this.logger = { debug: () => undefined, info: keep, warn: keep, error: keep };
   }
 
-  static async with(policy: Partial<PlanPolicy> = {}): Promise<Cluster> {
+  static async with(policy: Partial<PlanPolicy> = {}, secrets: SecretBox | null = null): Promise<Cluster> {
     const cluster = new Cluster(policy);
+    cluster.secrets = secrets;
     await cluster.start();
     return cluster;
   }
@@ -112,6 +116,7 @@ export class Cluster {
     const { table, link, logger, policy, leaseTtlMs } = this;
     const server = new Server({
       ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
+      ...(this.secrets === null ? {} : { secrets: this.secrets }),
       holder: name,
       onFenced: (place) => this.fenced.push(place),
     });
@@ -278,12 +283,12 @@ export async function throughout(
   }
 }
 
-const app: App = {
+export const app: App = {
   ...{ id: "web", name: "web", teamId: "default", desired: "running", instances: 1 },
   ...{ currentRelease: null, createdAt: 0, deletedAt: null },
 };
 
-const release: Release = {
+export const release: Release = {
   ...{ id: "web-r1", appId: "web", number: 1, template: "node", command: ["serve"], requires: [] },
   image: { repository: "web", digest: `sha256:${"0".repeat(64)}` },
   ...{ env: {}, manifestEnv: {}, memoryMb: 64, cpuMillis: 10, stopGraceMs: 100, drainMs: 4_000 },

@@ -23,12 +23,16 @@ export class ScriptedRuntime implements Runtime {
   readonly instances = new Map<InstanceId, RuntimeInstance>();
   /** Every instance that was really started, in order; an id twice is a fault of the platform. */
   readonly started: InstanceId[] = [];
+  /** Of those, by id, what they were started with. */
+  readonly specs = new Map<InstanceId, InstanceSpec>();
   readonly stopped: InstanceId[] = [];
   readonly removed: InstanceId[] = [];
   /** Ports asked for, also by starts that failed. */
   readonly portsAsked: number[] = [];
   /** Every one-off that was asked for, in order. */
   readonly ran: RunSpec[] = [];
+  /** What an instance says as it ends. */
+  lastWords: readonly string[] = [];
   listFails = false;
   startFails = false;
   /** A start that fails has started the instance nevertheless. */
@@ -79,6 +83,7 @@ export class ScriptedRuntime implements Runtime {
     const known = this.instances.get(spec.instanceId);
     if (known !== undefined) return Promise.resolve(known);
     this.started.push(spec.instanceId);
+    this.specs.set(spec.instanceId, spec);
     const { instanceId, appId, releaseId, port } = spec;
     const instance = {
       ...{ instanceId, appId, releaseId, port, host: "127.0.0.1", startedAt: Date.now(), exit: null },
@@ -104,7 +109,14 @@ export class ScriptedRuntime implements Runtime {
   end(instanceId: InstanceId, cause: ExitCause): void {
     const instance = this.instances.get(instanceId);
     if (instance?.state !== "running") return;
-    const exit = { at: Date.now(), cause, code: 1, signal: null, message: `ended: ${cause}`, logTail: [] };
+    const exit = {
+      at: Date.now(),
+      cause,
+      code: 1,
+      signal: null,
+      message: `ended: ${cause}`,
+      logTail: this.lastWords,
+    };
     this.instances.set(instanceId, { ...instance, state: "exited", exit });
     for (const tell of this.#watchers) tell(instanceId);
   }

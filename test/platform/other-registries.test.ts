@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -255,36 +255,4 @@ describeWithServices(["registry", "registry-tls"], "images of other registries",
     expect(String(refused)).not.toContain("hush");
     expect(await world.platform.listRegistries()).toEqual([]);
   });
-});
-
-it("a sealed secret is opened by its own key for its own purpose only", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "dinp-secrets-"));
-  try {
-    const [keyFile, other] = [join(folder, "a/key"), join(folder, "b/key")];
-    const sealed = await Promise.all(
-      [1, 2].map(() => createFileSecretBox({ keyFile }).seal("correct horse ☃", "registry x")),
-    );
-    expect(new Set(sealed).size).toBe(2);
-    for (const text of sealed) {
-      expect(text).not.toContain("horse");
-      expect(await createFileSecretBox({ keyFile }).open(text, "registry x")).toBe("correct horse ☃");
-      const corrupt = { code: "DINP_CORRUPT" };
-      expect(await errorOf(createFileSecretBox({ keyFile }).open(text, "registry y"))).toMatchObject(corrupt);
-      expect(await errorOf(createFileSecretBox({ keyFile: other }).open(text, "registry x"))).toMatchObject(
-        corrupt,
-      );
-      const changed = text.slice(0, -5) + (text.at(-5) === "A" ? "B" : "A") + text.slice(-4);
-      expect(await errorOf(createFileSecretBox({ keyFile }).open(changed, "registry x"))).toMatchObject(
-        corrupt,
-      );
-      expect(await errorOf(createFileSecretBox({ keyFile }).open("v1:", "registry x"))).toMatchObject(
-        corrupt,
-      );
-    }
-    expect((await readFile(keyFile)).length).toBe(32);
-    // Opening makes no key.
-    expect(await errorOf(stat(other))).toMatchObject({ code: "ENOENT" });
-  } finally {
-    await rm(folder, { recursive: true });
-  }
 });

@@ -77,13 +77,18 @@ describe("releases", () => {
     expect(await platform.getEnv("hello")).toEqual({
       env: { A: "user" },
       manifestEnv: { A: "manifest", B: "manifest" },
+      secrets: {},
     });
     expect(await platform.listDomains("hello")).toEqual([{ host: "www.example.org", path: "/" }]);
     expect((await platform.getApp("hello")).instances).toBe(2);
 
     const second = await world.build("hello", manifest("env: {C: new}"));
     await platform.createRelease("hello", { buildId: second.id }, world.write());
-    expect(await platform.getEnv("hello")).toEqual({ env: { A: "user" }, manifestEnv: { C: "new" } });
+    expect(await platform.getEnv("hello")).toEqual({
+      env: { A: "user" },
+      manifestEnv: { C: "new" },
+      secrets: {},
+    });
     const release = (await world.records("release")).find(({ number }) => number === 2);
     expect(release).toMatchObject({ memoryMb: 64, check: { path: "/up" } });
     expect((await platform.getApp("hello")).instances).toBe(2);

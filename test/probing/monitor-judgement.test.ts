@@ -95,6 +95,9 @@ describe("a monitor's judgement", () => {
           '3 probes in a row from outside failed, the last: status 503 (want 200-399) after 12 ms, body "down for a while"',
       },
     ]);
+    world.act();
+    world.round("a-1");
+    expect(world.judge()).toMatchObject({ withdraw: [], giveBack: [], drop: [], keep: [] });
   });
 
   it("begins to count anew after one success, and counts no probe that could not be made", () => {

@@ -93,17 +93,48 @@ describe("Balancer", () => {
 });
 
 describe("Attempts", () => {
-  const four = route("a.test", "/", ["a", "b", "c", "d", "e", "f", "g"]);
+  const seven = route("a.test", "/", ["a", "b", "c", "d", "e", "f", "g"]);
 
-  it("tries other endpoints while the outcome is retryable, five at most", () => {
-    const attempts = new Attempts(new Balancer(), 0);
-    const tried: string[] = [];
-    for (let endpoint = attempts.next(four, 0); endpoint !== null; endpoint = attempts.next(four, 0)) {
-      tried.push(endpoint.instanceId);
-      attempts.ended(endpoint, failed("connect", true), 0);
-    }
-    expect(new Set(tried).size).toBe(5);
-    expect(attempts.count).toBe(5);
+  it.each([
+    [undefined, 7],
+    [{ attemptsMax: 5, totalMs: 100 }, 5],
+  ])(
+    "tries each endpoint once while the outcome is retryable, within the bound (%j: %d)",
+    (policy, count) => {
+      const attempts = new Attempts(new Balancer(), 0, policy);
+      const tried: string[] = [];
+      for (let endpoint = attempts.next(seven, 0); endpoint !== null; endpoint = attempts.next(seven, 0)) {
+        tried.push(endpoint.instanceId);
+        attempts.ended(endpoint, failed("connect", true), 0);
+      }
+      expect(new Set(tried).size).toBe(count);
+      expect(attempts.count).toBe(count);
+    },
+  );
+
+  it("83 reaches the one sound endpoint, whichever failed before and in whatever order they come", () => {
+    const ids = Array.from({ length: 60 }, (_, index) => `i-${String(index)}`);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...ids),
+        fc.array(fc.record({ id: fc.constantFrom(...ids), at: fc.nat(60_000) })),
+        fc.nat(59),
+        fc.nat(120_000),
+        (sound, history, turns, now) => {
+          const balancer = new Balancer();
+          for (const { id, at } of history) balancer.failed(id, at);
+          const many = route("a.test", "/", ids);
+          for (let turn = 0; turn < turns; turn += 1) balancer.choose(many, none, now);
+          const attempts = new Attempts(balancer, now);
+          let reached: string | undefined;
+          for (let next = attempts.next(many, now); next !== null; next = attempts.next(many, now)) {
+            reached = next.instanceId;
+            attempts.ended(next, reached === sound ? answered : failed("connect", true), now);
+          }
+          expect(reached).toBe(sound);
+        },
+      ),
+    );
   });
 
   it.each([
@@ -112,18 +143,18 @@ describe("Attempts", () => {
     ["a failure that must not be repeated", failed("reset", false)],
   ])("stops after %s", (_, outcome) => {
     const attempts = new Attempts(new Balancer(), 0);
-    const endpoint = attempts.next(four, 0);
+    const endpoint = attempts.next(seven, 0);
     if (endpoint === null) throw new Error("no endpoint");
     attempts.ended(endpoint, outcome, 0);
-    expect(attempts.next(four, 0)).toBeNull();
+    expect(attempts.next(seven, 0)).toBeNull();
   });
 
   it("begins no attempt after its time is over", () => {
     const attempts = new Attempts(new Balancer(), 0, { attemptsMax: 5, totalMs: 100 });
-    const endpoint = attempts.next(four, 50);
+    const endpoint = attempts.next(seven, 50);
     if (endpoint === null) throw new Error("no endpoint");
     attempts.ended(endpoint, failed("connect", true), 100);
-    expect(attempts.next(four, 100)).toBeNull();
+    expect(attempts.next(seven, 100)).toBeNull();
   });
 
   it.each([
@@ -136,7 +167,7 @@ describe("Attempts", () => {
   ])("%s: ejects or not", (_, outcome, ejects) => {
     const balancer = new Balancer();
     const attempts = new Attempts(balancer, 0);
-    const endpoint = attempts.next(four, 0);
+    const endpoint = attempts.next(seven, 0);
     if (endpoint === null) throw new Error("no endpoint");
     attempts.ended(endpoint, outcome, 0);
     expect(balancer.isEjected(endpoint.instanceId, 1)).toBe(ejects);

@@ -179,7 +179,7 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.revision === version.revision, "the acknowledgement");
   });
 
-  it("refuses an older version of the same incarnation", async () => {
+  it("81 refuses an older version of the same incarnation", async () => {
     await put(route("a.test", "/"));
     const old = await line.table.snapshot();
     const version = await put(route("b.test", "/"));
@@ -197,7 +197,7 @@ describe("RouteFollower", () => {
     await at(await put(route("c.test", "/")));
   });
 
-  it("keeps its table when the table lost its past, until someone has written it again", async () => {
+  it("78 keeps its table when the table lost its past, until someone has written it again", async () => {
     await at(await put(route("a.test", "/")));
     const before = follower.version();
     line.bend(createMemoryRouteTable({ random: createSystemRandom() }));
@@ -210,7 +210,7 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.incarnation === version.incarnation, "the acknowledgement");
   });
 
-  it("keeps its table also when a table that lost some of its past still has routes, until it is written", async () => {
+  it("82 keeps its table also when a table that lost some of its past still has routes, until it is written", async () => {
     await at(await put(route("a.test", "/")));
     const before = follower.version();
     let asked = 0;
@@ -238,7 +238,7 @@ describe("RouteFollower", () => {
     expect(follower.index().size).toBe(31);
   });
 
-  it("refuses a table of few routes that does not say why, until it has recovered or somebody believes it", async () => {
+  it("78 refuses a table of few routes that does not say why, until it has recovered or somebody believes it", async () => {
     const many = Array.from({ length: 20 }, (_, number) => route("a.test", `/${String(number)}`));
     await at(await put(...many));
     const few = createMemoryRouteTable({ random: createSystemRandom() });
@@ -331,6 +331,47 @@ describe("RouteFollower", () => {
       await at(await put(route("b.test", "/")));
       expect(follower.problem()).toBeNull();
       expect(follower.index().size).toBe(2);
+    });
+
+    it("serves no more what it has from before when that is distrusted, until the table answers", async () => {
+      const disk = new Disk();
+      await started(disk);
+      const version = await put(route("a.test", "/"));
+      await until(() => last()?.version.revision === version.revision, "the acknowledgement");
+      // A table that is followed is not from before.
+      await follower.distrust();
+      expect([follower.ready(), disk.table?.version]).toEqual([true, version]);
+      line.cut = true;
+      line.breakWatches();
+      await started(disk);
+      await follower.whenReady(stop.signal);
+      await follower.distrust();
+      expect([follower.ready(), follower.index().size, disk.table]).toEqual([false, 0, null]);
+      expect(line.acknowledged).toEqual([]);
+      line.cut = false;
+      await at(version);
+      expect(follower.index().size).toBe(1);
+      await until(() => disk.table?.version.revision === version.revision, "the saved table");
+    });
+
+    it("never starts with a saved table that was distrusted before it ran", async () => {
+      const disk = new Disk();
+      await started(disk);
+      await put(route("a.test", "/"));
+      await until(() => disk.table?.routes.length === 1, "the saved table");
+      stop.abort();
+      await running;
+      line.cut = true;
+      stop = new AbortController();
+      // What was read of the disk before it was distrusted must not come either.
+      const { table } = disk;
+      disk.load = () => Promise.resolve(table);
+      const clock = createSystemClock();
+      follower = createRouteFollower({ table: line, routerId: "r-1", clock, logger, cache: disk });
+      await follower.distrust();
+      running = follower.run(stop.signal);
+      await clock.sleep(1_200);
+      expect([follower.ready(), disk.table]).toEqual([false, null]);
     });
 
     it("acknowledges nothing that a start could go back behind", async () => {

@@ -110,12 +110,17 @@ export interface MakeBase {
   readonly make: (name: string, options: { readonly signal: AbortSignal }) => Promise<MadeBase>;
 }
 
+/** Adds a key to a file of keys of secrets; gives the names of its keys, the new one first. */
+export type AddSecretKey = (keyFile: string) => Promise<readonly string[]>;
+
 export interface CliOptions {
   /** Carries out `dinp up` until it ends, and gives the exit code; it handles signals itself. Absent: there is no such command. */
   readonly up?: ((options: UpOptions) => Promise<number>) | undefined;
   readonly packDirectory: PackDirectory;
   /** Absent: `dinp bases add` has no `--from-host`. */
   readonly makeBase?: MakeBase | undefined;
+  /** Absent: there is no `dinp secrets rotate`. */
+  readonly addSecretKey?: AddSecretKey | undefined;
   /** What a text holds, or a promise of that; throws when it is no YAML. */
   readonly parseYaml: (text: string) => unknown;
   readonly stdin: InputStream;

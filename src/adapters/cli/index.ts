@@ -4,6 +4,7 @@ export type {
   LayerCompression,
   LogLevel,
   MadeBase,
+  AddSecretKey,
   MakeBase,
   PackDirectory,
   PackedDirectory,

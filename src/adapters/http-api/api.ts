@@ -16,6 +16,9 @@ import { answererOf } from "./peers.js";
 import { addPlans } from "./plan-routes.js";
 import { addReads } from "./reads.js";
 import { addRegistries } from "./registry-routes.js";
+import { assertReach } from "./role-reach.js";
+import { addRouters } from "./router-routes.js";
+import { addSecretKeys } from "./secret-routes.js";
 import { addWrites } from "./writes.js";
 import { infoRoute } from "./routes.js";
 
@@ -60,7 +63,9 @@ export function createApi(options: ApiOptions): Api {
   addBuilds(api, options);
   addBases(api, options);
   addRegistries(api, options);
+  addSecretKeys(api, options);
   addNodes(api, options);
+  addRouters(api, options);
   addExecutions(api, options);
   addPlans(api, options);
   return api;
@@ -113,7 +118,9 @@ function requireToken(platform: Platform): MiddlewareHandler<ApiEnv> {
         hint: "Log in first (`dinp login`), or send the header `Authorization: Bearer TOKEN`.",
       });
     }
-    c.set("caller", await platform.authenticate(match[1]));
+    const caller = await platform.authenticate(match[1]);
+    assertReach(caller, c.req.method, c.req.path);
+    c.set("caller", caller);
     await next();
   };
 }

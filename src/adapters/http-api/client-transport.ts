@@ -98,6 +98,12 @@ function noting(
   };
 }
 
+/** `randomUUID` is not there in a page that came over plain http. */
+function newKey(): string {
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
@@ -226,7 +232,7 @@ export class ClientTransport {
     if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
     if (call.json !== undefined) headers["content-type"] = "application/json";
     if (call.stream !== undefined) headers["content-type"] = "application/octet-stream";
-    if (call.method !== "GET") headers["idempotency-key"] = globalThis.crypto.randomUUID();
+    if (call.method !== "GET") headers["idempotency-key"] = newKey();
     const signal =
       call.signal === undefined ? controller.signal : AbortSignal.any([call.signal, controller.signal]);
     const failures: unknown[] = [];

@@ -19,12 +19,14 @@ import type {
   ExecRequest,
   ExplainRequest,
   ExplainView,
+  ForgetRouterRequest,
   InstancesQuery,
   JoinTokenRequest,
   JoinTokenView,
   LogLineView,
   LogsRequest,
   NewJoinToken,
+  NewToken,
   NodeInstanceView,
   NodeView,
   Page,
@@ -42,8 +44,12 @@ import type {
   ReleaseView,
   RollbackRequest,
   RolloutView,
+  RouterRequest,
+  RouterTokenView,
+  RouterView,
   RunRequest,
   ScaleRequest,
+  SecretKeysView,
   SessionView,
   TemplateView,
 } from "@dinp/core";
@@ -101,8 +107,13 @@ export type {
   RolloutInstanceView,
   RolloutView,
   RolloutViewState,
+  RouterRequest,
+  RouterTokenView,
+  RouterView,
   RunRequest,
   ScaleRequest,
+  SecretKeysView,
+  SecretView,
   SessionView,
   TemplateView,
 } from "@dinp/core";
@@ -185,6 +196,8 @@ export interface Client {
   /** The rollout now and at each change, until it has ended (that is the last value) or the signal aborts. */
   followRollout(app: string, number: number, options?: CallOptions): AsyncIterable<RolloutView>;
   getEnv(app: string, options?: CallOptions): Promise<EnvView>;
+  /** The keys that secrets are sealed with, by name. */
+  listSecretKeys(options?: CallOptions): Promise<SecretKeysView>;
   getGrants(app: string, options?: CallOptions): Promise<AppGrants>;
   /** Exactly these, and a new release; `DINP_FORBIDDEN` unless the token is an admin's. */
   setGrants(app: string, grants: AppGrants, options?: CallOptions): Promise<ReleaseResult>;
@@ -217,6 +230,18 @@ export interface Client {
   listJoinTokens(options?: CallOptions): Promise<readonly JoinTokenView[]>;
   /** Nodes that have joined by it stay. Admins only. */
   revokeJoinToken(id: string, options?: CallOptions): Promise<void>;
+  /** The routers that drains and ports wait for, by id. */
+  listRouters(options?: CallOptions): Promise<readonly RouterView[]>;
+  /** From the answer on, drains and ports wait for the router. Idempotent. Admins and routers' tokens only. */
+  registerRouter(id: string, request?: RouterRequest, options?: CallOptions): Promise<RouterView>;
+  /** `DINP_CONFIRMATION_REQUIRED` while it seems to be at work, unless `confirm`. Admins only. */
+  forgetRouter(id: string, options?: CallOptions & ForgetRouterRequest): Promise<void>;
+  /** A token by which routers register; its secret is told this once. Admins only. Sent once. */
+  createRouterToken(options?: CallOptions): Promise<NewToken>;
+  /** By id. */
+  listRouterTokens(options?: CallOptions): Promise<readonly RouterTokenView[]>;
+  /** Routers that are registered stay so. Admins only. */
+  revokeRouterToken(id: string, options?: CallOptions): Promise<void>;
   /** What apps can be made of, in the order in which it is tried. */
   listTemplates(options?: CallOptions): Promise<readonly TemplateView[]>;
   /** Oldest first. */
@@ -247,6 +272,8 @@ export function createClient(options: ClientOptions): Client {
   const bases = ["v1", "bases"];
   const registries = ["v1", "registries"];
   const joinTokens = ["v1", "join-tokens"];
+  const routers = ["v1", "routers"];
+  const routerTokens = ["v1", "router-tokens"];
   const command = (app: string, kind: "exec" | "run", request: ExecRequest | RunRequest, o?: CallOptions) =>
     execEvents(
       transport.stream({
@@ -334,6 +361,7 @@ export function createClient(options: ClientOptions): Client {
         ...o,
       }),
     getEnv: (app, o) => one({ method: "GET", path: [...apps, app, "env"], ...o }),
+    listSecretKeys: (o) => one({ method: "GET", path: ["v1", "secret-keys"], ...o }),
     getGrants: (app, o) => one({ method: "GET", path: [...apps, app, "grants"], ...o }),
     setGrants: (app, json, o) => one({ method: "PUT", path: [...apps, app, "grants"], json, ...o }),
     changeEnv: (app, json, o) => one({ method: "PATCH", path: [...apps, app, "env"], json, ...o }),
@@ -365,6 +393,17 @@ export function createClient(options: ClientOptions): Client {
     listJoinTokens: (o) => many({ method: "GET", path: joinTokens, ...o }),
     revokeJoinToken: async (id, o) => {
       await transport.json({ method: "DELETE", path: [...joinTokens, id], ...o });
+    },
+    listRouters: (o) => many({ method: "GET", path: routers, ...o }),
+    registerRouter: (id, json = {}, o) => one({ method: "PUT", path: [...routers, id], json, ...o }),
+    forgetRouter: async (id, o) => {
+      const query = { confirm: o?.confirm };
+      await transport.json({ method: "DELETE", path: [...routers, id], query, signal: o?.signal });
+    },
+    createRouterToken: (o) => one({ method: "POST", path: routerTokens, once: true, ...o }),
+    listRouterTokens: (o) => many({ method: "GET", path: routerTokens, ...o }),
+    revokeRouterToken: async (id, o) => {
+      await transport.json({ method: "DELETE", path: [...routerTokens, id], ...o });
     },
     listTemplates: (o) => many({ method: "GET", path: ["v1", "templates"], ...o }),
     listEvents: async ({ app, limit } = {}, o) => {

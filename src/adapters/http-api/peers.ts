@@ -18,7 +18,7 @@ export const FORWARDED_FIELD = "dinp-forwarded";
 
 const BUILDS = /^\/v1\/(?:apps\/[^/]+\/(?:url-)?builds|bases\/[^/]+\/archive)$/;
 /** What only the process knows that is connected to the nodes. */
-const LEADER_READS = /^\/v1\/(?:plan|nodes|apps\/[^/]+\/(?:logs|plan|explain))$/;
+const LEADER_READS = /^\/v1\/(?:plan|nodes|routers|apps\/[^/]+\/(?:logs|plan|explain))$/;
 
 /** Who answers a request. `path` is without its query. */
 export function answererOf(method: string, path: string): Answerer {

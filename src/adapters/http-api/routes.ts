@@ -132,7 +132,7 @@ export const getRolloutRoute = createRoute({
 export const getEnvRoute = createRoute({
   method: "get",
   path: "/v1/apps/{app}/env",
-  summary: "Variables with their values",
+  summary: "Variables with their values, and secrets without",
   security,
   request: app,
   responses: { 200: answer("Variables", schema.envSchema), ...failure },
@@ -141,7 +141,7 @@ export const getEnvRoute = createRoute({
 export const changeEnvRoute = createRoute({
   method: "patch",
   path: "/v1/apps/{app}/env",
-  summary: "Set and unset variables; makes a release",
+  summary: "Set and unset variables and secrets; makes a release",
   security,
   request: { ...write, body: jsonBody(schema.envRequestSchema) },
   responses: { 201: answer("The current release now", schema.releaseResultSchema), ...failure },

@@ -23,7 +23,7 @@ export const infoSchema = z
   .openapi("Info");
 
 export const sessionSchema = z
-  .object({ subject: z.string(), role: z.enum(["admin", "member"]) })
+  .object({ subject: z.string(), role: z.enum(["admin", "member", "router"]) })
   .openapi("Session");
 
 const appStates = [
@@ -142,7 +142,14 @@ export const releaseResultSchema = z
   .openapi("ReleaseResult");
 
 export const envSchema = z
-  .object({ env: z.record(z.string(), z.string()), manifestEnv: z.record(z.string(), z.string()) })
+  .object({
+    env: z.record(z.string(), z.string()),
+    manifestEnv: z.record(z.string(), z.string()),
+    secrets: z.record(
+      z.string(),
+      z.object({ version: integer, setAt: z.number().nullable(), setBy: z.string().nullable() }),
+    ),
+  })
   .openapi("Env");
 
 export const grantsSchema = z
@@ -292,10 +299,19 @@ export const releaseRequestSchema = z
   })
   .openapi("ReleaseRequest");
 
-export const rollbackRequestSchema = z.strictObject({ to: z.number().optional() }).openapi("RollbackRequest");
+export const rollbackRequestSchema = z
+  .strictObject({ to: z.number().optional(), secrets: z.enum(["latest", "as-released"]).optional() })
+  .openapi("RollbackRequest");
 
 export const envRequestSchema = z
-  .strictObject({ set: env.optional(), unset: z.array(text(256)).max(500).readonly().optional() })
+  .strictObject({
+    set: env.optional(),
+    secrets: env.optional().openapi({
+      writeOnly: true,
+      description: "Values that are stored sealed and never told again.",
+    }),
+    unset: z.array(text(256)).max(500).readonly().optional(),
+  })
   .openapi("EnvRequest");
 
 export const grantsRequestSchema = z

@@ -294,6 +294,7 @@ function createTables(): Tables {
     base: new KindTable("base"),
     imageDiscard: new KindTable("imageDiscard"),
     registryAccount: new KindTable("registryAccount"),
+    secretVersion: new KindTable("secretVersion"),
     rollout: new KindTable("rollout"),
     crash: new KindTable("crash"),
     router: new KindTable("router"),

@@ -40,6 +40,8 @@ export function createConnection(driver: Driver, { url, ca }: ServerPlace): Conn
     charset: "utf8mb4_bin",
     // A server must not be able to ask for files of this machine.
     flags: ["-LOCAL_FILES"],
+    // Values are literals that cannot end early (see `mysqlText`), so that a text has only the statements that were written.
+    multipleStatements: true,
     typeCast: (field) => field.string(),
     ...(ca === null ? {} : { ssl: { ...(ca === "" ? {} : { ca }), verifyIdentity: true } }),
   });

@@ -1,7 +1,14 @@
 import type { Connection } from "mysql2";
-import { SqlFailure, type SqlConnection, type SqlRow, type Statement } from "../sql/index.js";
+import { chunks, SqlFailure, type SqlConnection, type SqlRow, type Statement } from "../sql/index.js";
 import { mysqlText } from "./literals.js";
 import { failureOf } from "./mysql-failure.js";
+
+type Rows = readonly (readonly SqlRow[])[];
+
+const SEPARATOR = "; ";
+/** Of statements that are sent together: the server parses one piece after the other. */
+const PIECE_BYTES_MAX = 1024 * 1024;
+const PIECE_STATEMENTS_MAX = 1_000;
 
 export class MysqlConnection implements SqlConnection {
   /** The longest packet that the server takes. */
@@ -22,19 +29,29 @@ export class MysqlConnection implements SqlConnection {
     return this.#isUsable;
   }
 
-  async run(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[]> {
-    const results: (readonly SqlRow[])[] = [];
-    for (const statement of statements) results.push(await this.#query(mysqlText(statement)));
-    return results;
+  run(statements: readonly Statement[]): Promise<Rows> {
+    return this.#send(statements.map(mysqlText));
   }
 
-  async execute(commands: readonly string[]): Promise<void> {
-    for (const command of commands) await this.#query(command);
+  async execute(commands: readonly string[], statements: readonly Statement[] = []): Promise<Rows> {
+    const rows = await this.#send([...commands, ...statements.map(mysqlText)]);
+    return rows.slice(commands.length);
   }
 
-  async commit(): Promise<boolean> {
-    await this.#query("COMMIT");
-    return true;
+  async commit(statements: readonly Statement[]): Promise<Rows | null> {
+    let answered = 0;
+    try {
+      const rows = await this.#send([...statements.map(mysqlText), "COMMIT"], () => (answered += 1));
+      return rows.slice(0, -1);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.kind === "lost" || !this.#isUsable) throw failure;
+      // The server goes no further than the statement that failed.
+      if (answered < statements.length) await this.#rollBack();
+      else if (failure.kind !== "retry")
+        throw new SqlFailure("unknown", failure.message, failure.code, failure.hint);
+      throw failure;
+    }
   }
 
   end(): Promise<void> {
@@ -61,8 +78,19 @@ export class MysqlConnection implements SqlConnection {
     });
   }
 
-  #query(text: string): Promise<readonly SqlRow[]> {
+  /** In pieces of many statements; the server takes none of those after one that fails. */
+  async #send(texts: readonly string[], onAnswer: () => void = () => undefined): Promise<Rows> {
+    const bounds = { sizeOf: byteLength, max: Math.min(PIECE_BYTES_MAX, this.packetBytesMax - 1) };
+    const rows: (readonly SqlRow[])[] = [];
+    for (const piece of chunks(texts, PIECE_STATEMENTS_MAX, bounds)) {
+      rows.push(...(await this.#query(piece, onAnswer)));
+    }
+    return rows;
+  }
+
+  #query(texts: readonly string[], onAnswer: () => void): Promise<Rows> {
     // By text, not as a prepared statement: lists make each a text of its own, and the server keeps them all.
+    const text = texts.join(SEPARATOR);
     return new Promise((resolve, reject) => {
       if (!this.#isUsable) {
         reject(new SqlFailure("lost", "the connection is gone"));
@@ -72,17 +100,40 @@ export class MysqlConnection implements SqlConnection {
         reject(tooLarge(this.packetBytesMax));
         return;
       }
-      this.#connection.query(text, (error, rows) => {
+      const query = this.#connection.query(text, (error, results: unknown) => {
         if (error === null) {
-          resolve(Array.isArray(rows) ? (rows as readonly SqlRow[]) : []);
+          resolve((texts.length === 1 ? [results] : asArray(results)).map(rowsOf));
           return;
         }
         const failure = failureOf(error);
         if (failure.kind === "lost" || failure.kind === "read-only") this.destroy();
         reject(failure);
       });
+      query.on("fields", onAnswer);
     });
   }
+
+  async #rollBack(): Promise<void> {
+    try {
+      await this.#send(["ROLLBACK"]);
+    } catch {
+      // The server does it when the connection is gone.
+      this.destroy();
+    }
+  }
+}
+
+function byteLength(text: string): number {
+  return Buffer.byteLength(text) + SEPARATOR.length;
+}
+
+function asArray(results: unknown): readonly unknown[] {
+  return Array.isArray(results) ? results : [];
+}
+
+/** What is no query is answered by a header. */
+function rowsOf(result: unknown): readonly SqlRow[] {
+  return Array.isArray(result) ? (result as readonly SqlRow[]) : [];
 }
 
 function tooLarge(bytesMax: number): SqlFailure {

@@ -1,4 +1,4 @@
-import { positionColumns, rawSql, sql, type SqlDialect, type Statement } from "../sql/index.js";
+import { rawSql, sql, type SqlDialect, type Statement } from "../sql/index.js";
 
 export type Flavor = "mysql" | "mariadb";
 
@@ -29,7 +29,7 @@ export function mysqlDialect(flavor: Flavor): SqlDialect {
     schemaName: rawSql("DATABASE()"),
     nextRevision: Object.freeze([
       sql`UPDATE dinp_counter SET revision = revision + 1 WHERE id = 1`,
-      sql`SELECT ${positionColumns} FROM dinp_counter WHERE id = 1`,
+      sql`SELECT revision FROM dinp_counter WHERE id = 1`,
     ]),
     announcement: null,
     now,

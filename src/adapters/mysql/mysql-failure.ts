@@ -3,8 +3,8 @@ import { SqlFailure, type SqlFailureKind } from "../sql/index.js";
 
 /** Numbers of errors by what they mean here (MySQL 8.4 and MariaDB: the server's error message reference). */
 const numbers: Readonly<Partial<Record<SqlFailureKind, readonly number[]>>> = {
-  // Duplicate key; lock wait timeout; deadlock; a row has changed since it was read; rolled back by the cluster.
-  retry: [1062, 1205, 1213, 1020, 1614, 3101],
+  // No revision for the log (see `logInsertion`); duplicate key; lock wait timeout; deadlock; a row has changed since it was read; rolled back by the cluster.
+  retry: [1048, 1062, 1205, 1213, 1020, 1614, 3101],
   // Shutting down; broken off by the network, by KILL, by wait_timeout.
   lost: [1053, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 4031],
   "read-only": [1290, 1792, 1836],

@@ -8,6 +8,7 @@ import {
   postgresText,
   SqlFailure,
   sqlStateOf,
+  type Judgement,
   type SqlCallOptions,
   type SqlDatabase,
   type SqlRow,
@@ -62,6 +63,17 @@ export class PgliteDatabase implements SqlDatabase {
 
   write<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
     return this.#turns.run(() => this.#transaction("BEGIN ISOLATION LEVEL READ COMMITTED", body), signal);
+  }
+
+  exchange<T>(
+    reads: readonly Statement[],
+    judge: (rows: readonly (readonly SqlRow[])[]) => Judgement<T>,
+    options?: SqlCallOptions,
+  ): Promise<T> {
+    return this.write(async (session) => {
+      const { statements, result } = judge(await session.runAll(reads));
+      return result(await session.runAll(statements));
+    }, options);
   }
 
   close(): Promise<void> {

@@ -73,6 +73,9 @@ async function assertVersion(connection: SqlConnection): Promise<void> {
   });
 }
 
+type Answer = QueryResult<SqlRow>;
+type Rows = readonly (readonly SqlRow[])[];
+
 class PostgresConnection implements SqlConnection {
   readonly #client: Client;
   #isUsable = true;
@@ -88,18 +91,24 @@ class PostgresConnection implements SqlConnection {
     return this.#isUsable;
   }
 
-  async run(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[]> {
-    const answers = statements.map((statement) => this.#query(postgresText(statement), statement.values));
-    return (await allOf(answers)).map(({ rows }) => rows);
+  async run(statements: readonly Statement[]): Promise<Rows> {
+    return rowsOf(await allOf(this.#inOnePiece(() => this.#sendAll(statements))));
   }
 
-  async execute(commands: readonly string[]): Promise<void> {
-    await this.#query(commands.join("; "));
+  async execute(commands: readonly string[], statements: readonly Statement[] = []): Promise<Rows> {
+    const answers = this.#inOnePiece(() => [this.#query(commands.join("; ")), ...this.#sendAll(statements)]);
+    return rowsOf((await allOf(answers)).slice(1));
   }
 
-  async commit(): Promise<boolean> {
+  async commit(statements: readonly Statement[]): Promise<Rows | null> {
+    const [running, committing] = this.#inOnePiece(
+      () => [this.#sendAll(statements), this.#query("COMMIT")] as const,
+    );
+    const [ran, committed] = await Promise.allSettled([allOf(running), committing]);
+    if (ran.status === "rejected") throw ran.reason;
+    if (committed.status === "rejected") throw commitFailure(committed.reason);
     // PostgreSQL answers ROLLBACK, and no error, when the transaction had failed before.
-    return (await this.#query("COMMIT")).command === "COMMIT";
+    return committed.value.command === "COMMIT" ? rowsOf(ran.value) : null;
   }
 
   async end(): Promise<void> {
@@ -112,7 +121,22 @@ class PostgresConnection implements SqlConnection {
     this.#client.connection.stream.destroy();
   }
 
-  async #query(text: string, values?: Statement["values"]): Promise<QueryResult<SqlRow>> {
+  /** What `send` sends goes out as one write. */
+  #inOnePiece<T>(send: () => T): T {
+    const { stream } = this.#client.connection;
+    stream.cork();
+    try {
+      return send();
+    } finally {
+      stream.uncork();
+    }
+  }
+
+  #sendAll(statements: readonly Statement[]): readonly Promise<Answer>[] {
+    return statements.map((statement) => this.#query(postgresText(statement), statement.values));
+  }
+
+  async #query(text: string, values?: Statement["values"]): Promise<Answer> {
     if (!this.#isUsable) throw new SqlFailure("lost", "the connection is gone");
     try {
       return await this.#client.query<SqlRow>(text, values === undefined ? undefined : [...values]);
@@ -131,4 +155,15 @@ async function allOf<T>(answers: readonly Promise<T>[]): Promise<readonly T[]> {
     if (answer.status === "rejected") throw answer.reason;
     return answer.value;
   });
+}
+
+function rowsOf(answers: readonly Answer[]): Rows {
+  return answers.map(({ rows }) => rows);
+}
+
+/** What COMMIT itself was answered: only of a lost connection or a lost race it is known what that means. */
+function commitFailure(error: unknown): SqlFailure {
+  const failure = failureOf(error);
+  if (failure.kind === "retry" || failure.kind === "lost") return failure;
+  return new SqlFailure("unknown", failure.message, failure.code, failure.hint);
 }

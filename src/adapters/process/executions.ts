@@ -62,7 +62,7 @@ export class Executions {
       const intent = await readIntent(dir);
       if (!instance.running || intent === null) throw notRunning(instanceId);
       return {
-        spec: intent.spec,
+        spec: { ...intent.spec, env: { ...intent.spec.env, ...options.secrets } },
         appDir,
         dir,
         uid,

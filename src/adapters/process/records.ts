@@ -33,10 +33,12 @@ export class DamagedRecordError extends Error {
   override readonly name = "DamagedRecordError";
 }
 
-/** Makes the instance's folder and its intent durable. */
-export async function writeIntent(dir: string, intent: IntentRecord): Promise<void> {
+/** Makes the instance's folder and its intent durable; secrets are kept out of it. */
+export async function writeIntent(dir: string, { spec, intendedAt }: IntentRecord): Promise<void> {
+  const { secretNames = [], ...kept } = spec;
+  const env = Object.fromEntries(Object.entries(spec.env).filter(([name]) => !secretNames.includes(name)));
   await makeFolder(dir, 0o711);
-  await writeDurably(join(dir, INTENT), intent);
+  await writeDurably(join(dir, INTENT), { spec: { ...kept, env }, intendedAt });
   await syncFolder(dirname(dir));
 }
 

@@ -1,28 +1,33 @@
 import { messageOf } from "@dinp/core";
 import { connectClient, type RedisClient } from "./client.js";
 import { orAborted } from "./link.js";
-import type { TableKeys } from "./keys.js";
 import type { Settings } from "./options.js";
 import { Pauses } from "./pauses.js";
 import { WakeUp } from "./wake-up.js";
 import { within } from "./within.js";
 
+/** What Redis tells of on one channel. */
+export interface HintsSubject {
+  readonly channel: string;
+  /** For people: "new routes". */
+  readonly name: string;
+}
+
 /**
- * What Redis tells by itself: that there may be a new version, or a new acknowledgement. It has a connection of its own
- * for as long as someone watches. Redis does not say what it told while there was none: so whenever there is one again,
- * everyone is woken.
+ * What Redis tells by itself, of one subject: that there may be something new. It has a connection of its own for as long as someone
+ * watches, and hears of nothing else on it: of what all routers say, no router is to be told. Redis does not say what it told
+ * while there was no connection: so whenever there is one again, everyone is woken.
  */
 export class Hints {
-  readonly changed = new WakeUp();
-  readonly acknowledged = new WakeUp();
+  readonly told = new WakeUp();
   readonly #settings: Settings;
-  readonly #keys: TableKeys;
+  readonly #subject: HintsSubject;
   #watchers = 0;
   #running: { readonly controller: AbortController; readonly done: Promise<void> } | null = null;
 
-  constructor(settings: Settings, keys: TableKeys) {
+  constructor(settings: Settings, subject: HintsSubject) {
     this.#settings = settings;
-    this.#keys = keys;
+    this.#subject = subject;
   }
 
   /** Begins to listen, when nobody did yet; each call needs one of the function that it gives. */
@@ -36,11 +41,6 @@ export class Hints {
       this.#watchers -= 1;
       if (this.#watchers === 0) this.#stop();
     };
-  }
-
-  wakeAll(): void {
-    this.changed.notify();
-    this.acknowledged.notify();
   }
 
   /** Resolves when nothing is left of it. */
@@ -68,14 +68,14 @@ export class Hints {
       const began = performance.now();
       try {
         await this.#listenOnce(signal, () => {
-          if (isLost) this.#settings.logger?.info("Redis tells of new routes again");
+          if (isLost) this.#settings.logger?.info(`Redis tells of ${this.#subject.name} again`);
           isLost = false;
         });
       } catch (error) {
         if (isStopped(signal)) return;
         if (!isLost) {
           this.#settings.logger?.warn(
-            "Redis tells nothing of new routes; it is asked for them, and tried again",
+            `Redis tells nothing of ${this.#subject.name}; it is asked for them, and tried again`,
             {
               error: messageOf(error),
             },
@@ -104,20 +104,18 @@ export class Hints {
 
   async #listenOn(client: RedisClient, signal: AbortSignal, onListening: () => void): Promise<never> {
     const { commandTimeoutMs, pollMs } = this.#settings;
-    const { changed, acknowledged } = this.#keys;
     const lost = new AbortController();
     client.on("end", () => {
       lost.abort(new Error("the connection was lost"));
     });
-    client.on("message", (channel) => {
-      if (channel === changed) this.changed.notify();
-      if (channel === acknowledged) this.acknowledged.notify();
+    client.on("message", () => {
+      this.told.notify();
     });
     const either = AbortSignal.any([signal, lost.signal]);
     try {
-      await orAborted(within(client.subscribe(changed, acknowledged), commandTimeoutMs), either);
+      await orAborted(within(client.subscribe(this.#subject.channel), commandTimeoutMs), either);
       onListening();
-      this.wakeAll();
+      this.told.notify();
       const ticks = new WakeUp();
       for (;;) {
         await ticks.changedSince(ticks.version, either, pollMs);

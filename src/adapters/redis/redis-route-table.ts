@@ -48,7 +48,8 @@ class RedisRouteTable implements RouteTable {
   readonly #reader: TableReader;
   readonly #writer: TableWriter;
   readonly #acknowledgements: Acknowledgements;
-  readonly #hints: Hints;
+  readonly #changed: Hints;
+  readonly #acknowledged: Hints;
   readonly #closing = new AbortController();
 
   constructor(settings: Settings) {
@@ -58,7 +59,8 @@ class RedisRouteTable implements RouteTable {
     this.#reader = new TableReader(this.#link, keys, settings.random);
     this.#writer = new TableWriter(this.#link, keys, this.#reader, settings);
     this.#acknowledgements = new Acknowledgements(this.#link, keys);
-    this.#hints = new Hints(settings, keys);
+    this.#changed = new Hints(settings, { channel: keys.changed, name: "new routes" });
+    this.#acknowledged = new Hints(settings, { channel: keys.acknowledged, name: "acknowledgements" });
   }
 
   async snapshot(options: { readonly signal?: AbortSignal } = {}): Promise<RouteTableSnapshot> {
@@ -83,7 +85,7 @@ class RedisRouteTable implements RouteTable {
       ifVersion,
       ...(signal === undefined ? {} : { signal }),
     });
-    this.#hints.changed.notify();
+    this.#changed.told.notify();
     return version;
   }
 
@@ -95,7 +97,7 @@ class RedisRouteTable implements RouteTable {
     this.#assertOpen();
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     if (signal.aborted) return;
-    const stopListening = this.#hints.listen();
+    const stopListening = this.#changed.listen();
     try {
       yield* this.#events(copyTableVersion(options.after), signal);
     } finally {
@@ -123,7 +125,7 @@ class RedisRouteTable implements RouteTable {
     this.#assertOpen();
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     if (signal.aborted) return;
-    const stopListening = this.#hints.listen();
+    const stopListening = this.#acknowledged.listen();
     try {
       yield* this.#acknowledgementHints(signal);
     } finally {
@@ -134,20 +136,20 @@ class RedisRouteTable implements RouteTable {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#link.close();
-    await this.#hints.close();
+    await Promise.all([this.#changed.close(), this.#acknowledged.close()]);
   }
 
   async *#events(after: RouteTableVersion, signal: AbortSignal): AsyncGenerator<RouteTableEvent, void> {
     const pauses = new Pauses();
     let at = after;
     while (!signal.aborted) {
-      const { version: seen } = this.#hints.changed;
+      const { version: seen } = this.#changed.told;
       const later = await this.#ask(() => this.#reader.later(at, signal), pauses, signal);
       if (later?.kind === "reset") {
         yield { type: "reset" };
         return;
       }
-      if (later?.kind === "none") await this.#hints.changed.changedSince(seen, signal, this.#settings.pollMs);
+      if (later?.kind === "none") await this.#changed.told.changedSince(seen, signal, this.#settings.pollMs);
       if (later?.kind !== "steps") continue;
       for (const { version, changes } of later.steps) {
         if (isOver(signal)) return;
@@ -162,12 +164,12 @@ class RedisRouteTable implements RouteTable {
     const pauses = new Pauses();
     let known: unknown = null;
     while (!signal.aborted) {
-      const { version: seen } = this.#hints.acknowledged;
+      const { version: seen } = this.#acknowledged.told;
       const changes = await this.#ask(() => this.#acknowledgements.changes(signal), pauses, signal);
       if (changes !== undefined && changes !== known) {
         known = changes;
         yield;
-      } else await this.#hints.acknowledged.changedSince(seen, signal, this.#settings.pollMs);
+      } else await this.#acknowledged.told.changedSince(seen, signal, this.#settings.pollMs);
     }
   }
 

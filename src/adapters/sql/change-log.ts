@@ -3,7 +3,7 @@ import { isPut, type Change } from "./change.js";
 import type { SqlDialect, SqlSession } from "./database.js";
 import { positionColumns, positionOf, type Position } from "./history.js";
 import { corrupt, integerOf, parsed, textOf } from "./rows.js";
-import { sql, type Statement } from "./statement.js";
+import { joinSql, sql, type Statement } from "./statement.js";
 
 const PAGE = 100;
 
@@ -63,22 +63,32 @@ export function logText(changes: readonly Change[]): string {
   return `[${items.join(",")}]`;
 }
 
-/** The statements that put a commit at the end of the log, and keep the log short. */
-export function logUpdates(
-  dialect: SqlDialect,
+/**
+ * Puts the commit that has taken its revision at the end of the log. When a condition does not hold there is no revision, which the
+ * log does not take: the statement fails as one that lost against another transaction.
+ */
+export function logInsertion(dialect: SqlDialect, text: string, conditions: readonly Statement[]): Statement {
+  const holds = joinSql([sql`id = 1`, ...conditions], " AND ");
+  return sql`INSERT INTO dinp_change_log (revision, committed_at, changes)
+             VALUES ((SELECT revision FROM dinp_counter WHERE ${holds}), ${dialect.now}, ${text})`;
+}
+
+/**
+ * The statements that keep the log short, within a transaction that has the counter's row; none while it is. In batches: one commit in many
+ * pays for the deletion.
+ *
+ * @param revision One that the store had before the commit.
+ */
+export function logTrim(
   revision: Revision,
-  text: string,
+  logTrimmed: Revision,
   changeLogCommits: number,
 ): readonly Statement[] {
-  const insertion = sql`INSERT INTO dinp_change_log (revision, committed_at, changes)
-                        VALUES (${revision}, ${dialect.now}, ${text})`;
-  // In batches: one commit in many pays for the deletion.
   const batch = Math.min(500, Math.ceil(changeLogCommits / 10));
-  const trimmed = revision - changeLogCommits;
-  if (trimmed <= 0 || revision % batch !== 0) return [insertion];
+  const trimmed = revision + 1 - changeLogCommits;
+  if (trimmed < logTrimmed + batch) return [];
   return [
-    insertion,
     sql`DELETE FROM dinp_change_log WHERE revision <= ${trimmed}`,
-    sql`UPDATE dinp_counter SET log_trimmed = ${trimmed} WHERE id = 1`,
+    sql`UPDATE dinp_counter SET log_trimmed = ${trimmed} WHERE id = 1 AND log_trimmed < ${trimmed}`,
   ];
 }

@@ -1,17 +1,20 @@
-import { DinpError, type CommitOptions, type Kind, type PreparedWrite, type Revision } from "@dinp/core";
-import { idOf, isPut, type Change, type Put } from "./change.js";
-import { logText, logUpdates } from "./change-log.js";
-import { listSql, recordLists, ROWS_MAX } from "./conditions.js";
-import { SqlRetryError, type SqlDialect, type SqlRow, type SqlSession } from "./database.js";
-import { positionOf, readPosition, type History } from "./history.js";
-import { chunks, integerOf, kindOf, textOf } from "./rows.js";
-import { joinSql, rawSql, rowsSql, sql, type Statement } from "./statement.js";
+import { DinpError, type PreparedWrite, type Revision } from "@dinp/core";
+import { idOf, type Change } from "./change.js";
+import { logInsertion, logText, logTrim } from "./change-log.js";
+import type { CommitReads, Fencing } from "./commit-reads.js";
+import { recordLists } from "./conditions.js";
+import type { Judgement, SqlDialect, SqlRow } from "./database.js";
+import { positionOf, type History } from "./history.js";
+import { recordWrites } from "./record-writes.js";
+import { corrupt, integerOf, kindOf, textOf } from "./rows.js";
+import { joinSql, sql, type Statement } from "./statement.js";
 import { assertUnique, valueUpdates } from "./values.js";
 
 export interface CommitContext {
-  readonly session: SqlSession;
   readonly dialect: SqlDialect;
   readonly history: History;
+  /** How far this process had seen the store before the commit began. */
+  readonly floor: Revision;
   readonly changeLogCommits: number;
 }
 
@@ -22,67 +25,59 @@ export interface Committed {
   readonly changes: string | null;
 }
 
-/** Databases bound the length of one statement (MySQL: `max_allowed_packet`). */
-const CHARACTERS_MAX = 512 * 1024;
-
 /**
- * Applies prepared writes within the session's transaction. Everything that can be refused is read and judged first,
- * with the records locked in key order; the counter row is taken after that, so that it is held only for the writes.
+ * Judges prepared writes by what was read for them, with the records locked in key order. What is to be written can go out
+ * in one piece with the commit: the lease and the counter's row are taken in it, so that no process that stands still
+ * holds them. What another transaction may have changed since the reading is looked at again by the last statement,
+ * the log's, which fails then; and the whole is repeated.
  */
-export async function commitWrites(
+export function judgeCommit(
   context: CommitContext,
   writes: readonly PreparedWrite[],
-  fencing: CommitOptions["fencing"],
-): Promise<Committed> {
-  const { session, dialect, history, changeLogCommits } = context;
-  if (fencing !== undefined) await assertNotFenced(session, fencing);
-  const present = await lockRecords(session, writes);
+  fencing: Fencing,
+  rows: ReturnType<CommitReads["rowsOf"]>,
+): Judgement<Committed> {
+  const { history, floor } = context;
+  const [standing = {}] = rows.standing;
+  assertNotFenced(standing, fencing);
+  const position = positionOf(rows.standing);
+  history.check(position, floor);
+  const present = presentOf(rows.locks);
   for (const write of writes) assertRevision(write, present.get(idOf(write)) ?? 0);
   const changes = writes.filter(
     (write): write is Change => write.op === "put" || (write.op === "delete" && present.has(idOf(write))),
   );
-  if (changes.length === 0) return { revision: await presentRevision(session, history), changes: null };
-  await assertUnique(session, changes);
-  const values = await valueUpdates(session, changes, present);
+  if (changes.length === 0) {
+    history.observe(position, floor);
+    return { statements: [], result: () => ({ revision: position.revision, changes: null }) };
+  }
+  assertUnique(changes, rows.takers);
   const text = logText(changes);
-
-  const revision = await takeRevision(context);
-  await assertStillAbsent(session, writes, present);
-  await session.runAll([
-    ...recordUpdates(changes, present, revision),
-    ...values,
-    ...countUpdates(changes, present),
-    ...logUpdates(dialect, revision, text, changeLogCommits),
+  const { dialect } = context;
+  const taking = [
+    ...leaseLock(fencing),
     ...(dialect.announcement === null ? [] : [dialect.announcement]),
-  ]);
-  return { revision, changes: text };
+    ...dialect.nextRevision,
+  ];
+  return {
+    statements: [
+      ...taking,
+      ...recordWrites(changes, present),
+      ...valueUpdates(changes, present, { unique: rows.unique, indexes: rows.indexes }),
+      ...logTrim(position.revision, integerOf(standing, "log_trimmed"), context.changeLogCommits),
+      logInsertion(dialect, text, [
+        sql`revision > ${position.revision}`,
+        ...leaseHeld(fencing),
+        ...stillAbsent(writes, present),
+      ]),
+    ],
+    result: (answers) => ({ revision: takenRevision(answers[taking.length - 1]), changes: text }),
+  };
 }
 
-async function presentRevision(session: SqlSession, history: History): Promise<Revision> {
-  const { floor } = history;
-  const position = await readPosition(session);
-  history.observe(position, floor);
-  return position.revision;
-}
-
-async function takeRevision({ session, dialect, history }: CommitContext): Promise<Revision> {
-  const { floor } = history;
-  let rows: readonly SqlRow[] = [];
-  for (const statement of dialect.nextRevision) rows = await session.run(statement);
-  const position = positionOf(rows);
-  // Not remembered before it is kept.
-  history.check(position, floor + 1);
-  return position.revision;
-}
-
-async function assertNotFenced(
-  session: SqlSession,
-  fencing: NonNullable<CommitOptions["fencing"]>,
-): Promise<void> {
-  const [row] = await session.run(
-    sql`SELECT epoch, holder FROM dinp_leases WHERE name = ${fencing.lease} FOR UPDATE`,
-  );
-  if (row !== undefined && row["holder"] !== null && integerOf(row, "epoch") === fencing.epoch) return;
+function assertNotFenced(standing: SqlRow, fencing: Fencing): void {
+  if (fencing === undefined) return;
+  if (standing["lease_epoch"] !== null && integerOf(standing, "lease_epoch") === fencing.epoch) return;
   throw new DinpError("DINP_FENCED", `The lease "${fencing.lease}" has moved on.`, {
     hint: "Another holder leads now; stop acting for the lease.",
     details: { lease: fencing.lease, epoch: fencing.epoch },
@@ -90,22 +85,13 @@ async function assertNotFenced(
 }
 
 /** The revisions of the records that exist, by id. */
-async function lockRecords(
-  session: SqlSession,
-  writes: readonly PreparedWrite[],
-): Promise<ReadonlyMap<string, Revision>> {
-  const present = new Map<string, Revision>();
-  // In the order of kind and key: two commits that lock in the same order cannot deadlock.
-  for (const records of recordLists(writes)) {
-    const rows = await session.run(
-      sql`SELECT kind, record_key, revision FROM dinp_records
-          WHERE ${records} ORDER BY kind, record_key FOR UPDATE`,
-    );
-    for (const row of rows) {
-      present.set(idOf({ kind: kindOf(row), key: textOf(row, "record_key") }), integerOf(row, "revision"));
-    }
-  }
-  return present;
+function presentOf(rows: readonly SqlRow[]): ReadonlyMap<string, Revision> {
+  return new Map(
+    rows.map((row) => [
+      idOf({ kind: kindOf(row), key: textOf(row, "record_key") }),
+      integerOf(row, "revision"),
+    ]),
+  );
 }
 
 function assertRevision(write: PreparedWrite, revision: Revision): void {
@@ -121,61 +107,32 @@ function assertRevision(write: PreparedWrite, revision: Revision): void {
   );
 }
 
+/** Before the counter's row: who waits for a lease that is being renewed holds up nobody else. */
+function leaseLock(fencing: Fencing): readonly Statement[] {
+  if (fencing === undefined) return [];
+  return [sql`SELECT epoch FROM dinp_leases WHERE name = ${fencing.lease} FOR UPDATE`];
+}
+
+function leaseHeld(fencing: Fencing): readonly Statement[] {
+  if (fencing === undefined) return [];
+  const { lease, epoch } = fencing;
+  return [
+    sql`EXISTS (SELECT 1 FROM dinp_leases WHERE name = ${lease} AND epoch = ${epoch} AND holder IS NOT NULL)`,
+  ];
+}
+
 /** A row that is not there cannot be locked; but whoever made one meanwhile had the counter before. */
-async function assertStillAbsent(
-  session: SqlSession,
+function stillAbsent(
   writes: readonly PreparedWrite[],
   present: ReadonlyMap<string, Revision>,
-): Promise<void> {
+): readonly Statement[] {
   const absent = writes.filter((write) => write.op !== "put" && !present.has(idOf(write)));
-  if (absent.length === 0 || (await lockRecords(session, absent)).size === 0) return;
-  throw new SqlRetryError("A record that was to be absent was made meanwhile.");
+  if (absent.length === 0) return [];
+  return [sql`NOT EXISTS (SELECT 1 FROM dinp_records WHERE ${joinSql(recordLists(absent), " OR ")})`];
 }
 
-function recordUpdates(
-  changes: readonly Change[],
-  present: ReadonlyMap<string, Revision>,
-  revision: Revision,
-): readonly Statement[] {
-  const isPresent = (change: Change): boolean => present.has(idOf(change));
-  const puts = changes.filter(isPut);
-  return [
-    ...puts.filter(isPresent).map(
-      ({ kind, key, text }) =>
-        sql`UPDATE dinp_records SET revision = ${revision}, value = ${text}
-            WHERE kind = ${kind} AND record_key = ${key}`,
-    ),
-    ...recordLists(changes.filter((change) => !isPut(change))).map(
-      (records) => sql`DELETE FROM dinp_records WHERE ${records}`,
-    ),
-    ...insertions(
-      puts.filter((put) => !isPresent(put)),
-      revision,
-    ),
-  ];
-}
-
-function insertions(added: readonly Put[], revision: Revision): readonly Statement[] {
-  return chunks(added, ROWS_MAX, { sizeOf: ({ text }) => text.length, max: CHARACTERS_MAX }).map((chunk) => {
-    const rows = chunk.map(({ kind, key, text }) => [kind, key, revision, text]);
-    return sql`INSERT INTO dinp_records (kind, record_key, revision, value) VALUES ${rowsSql(rows)}`;
-  });
-}
-
-function countUpdates(
-  changes: readonly Change[],
-  present: ReadonlyMap<string, Revision>,
-): readonly Statement[] {
-  const deltas = new Map<Kind, number>();
-  for (const change of changes) {
-    const delta = isPut(change) ? (present.has(idOf(change)) ? 0 : 1) : -1;
-    deltas.set(change.kind, (deltas.get(change.kind) ?? 0) + delta);
-  }
-  const changed = [...deltas].filter(([, delta]) => delta !== 0);
-  if (changed.length === 0) return [];
-  const cases = changed.map(([kind, delta]) => sql`WHEN ${kind} THEN ${rawSql(String(delta))}`);
-  return [
-    sql`UPDATE dinp_record_counts SET records = records + CASE kind ${joinSql(cases, " ")} END
-        WHERE kind IN (${listSql(changed.map(([kind]) => kind))})`,
-  ];
+function takenRevision(rows: readonly SqlRow[] | undefined): Revision {
+  const row = rows?.[0];
+  if (row === undefined) throw corrupt("The store's counter row is missing.");
+  return integerOf(row, "revision");
 }

@@ -3,12 +3,18 @@ import type { Statement } from "./statement.js";
 
 /** One connection of a driver. Its calls come one after the other; what they reject with is a `SqlFailure`. */
 export interface SqlConnection {
-  /** In order; without waiting for one before the next is sent where the driver can. Rejects with the first failure. */
+  /** In order and in one trip, as far as the driver can. Rejects with the first failure. */
   run(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[]>;
-  /** Sends commands without values, in order. */
-  execute(commands: readonly string[]): Promise<void>;
-  /** Whether the database kept the transaction. */
-  commit(): Promise<boolean>;
+  /** Commands without values, and statements after them, as `run` does; gives the rows of the statements. */
+  execute(
+    commands: readonly string[],
+    statements?: readonly Statement[],
+  ): Promise<readonly (readonly SqlRow[])[]>;
+  /**
+   * The statements, the last one not a query, and the transaction's commit, as `run` does; null when the database rolled it back. With a
+   * failure of the kind `lost` or `unknown` it may be kept; with any other it is rolled back.
+   */
+  commit(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[] | null>;
   /** False when the connection is known to be gone. */
   readonly isUsable: boolean;
   /** Ends it in order. */

@@ -25,7 +25,7 @@ export interface SqlDialect {
   readonly tableOptions: string;
   /** The schema (in MySQL: the database) that tables without one are in. */
   readonly schemaName: Statement;
-  /** Raises the counter; the last statement gives the new position (see `positionColumns`). */
+  /** Raises the counter; the last statement gives the new `revision`. */
   readonly nextRevision: readonly Statement[];
   /** Tells other processes of a commit, when it is made; null where the database cannot. */
   readonly announcement: Statement | null;
@@ -33,6 +33,14 @@ export interface SqlDialect {
   readonly now: Statement;
   /** The database's time in `ms` milliseconds. */
   inMs(ms: number): Statement;
+}
+
+/** What a transaction is to write, after what it has read. */
+export interface Judgement<T> {
+  /** In order, the last one not a query; none: the transaction keeps nothing. */
+  readonly statements: readonly Statement[];
+  /** What it has come to, from the rows of each statement. */
+  readonly result: (rows: readonly (readonly SqlRow[])[]) => T;
 }
 
 /**
@@ -63,6 +71,15 @@ export interface SqlDatabase {
    * themselves, with all before them, where the database does so.
    */
   write<T>(body: (session: SqlSession) => Promise<T>, options?: SqlCallOptions): Promise<T>;
+  /**
+   * A transaction that first reads and then writes, each in one trip to the database where it allows it: what `judge` makes of the
+   * rows that were read is kept as a whole, and nothing when it throws. Aborts until the writes are sent.
+   */
+  exchange<T>(
+    reads: readonly Statement[],
+    judge: (rows: readonly (readonly SqlRow[])[]) => Judgement<T>,
+    options?: SqlCallOptions,
+  ): Promise<T>;
   /** Waits for what is running, within a bound, and lets the database go. Idempotent. */
   close(): Promise<void>;
 }

@@ -5,10 +5,18 @@ import { SqlRetryError } from "./database.js";
  * `retry`: the transaction lost against another, and nothing of it was kept · `lost`: the connection is gone ·
  * `timeout`: no answer within the time · `unavailable`: the database is in need, or does not let this user in ·
  * `read-only`: it takes no writes · `too-large`: it does not take a statement of that length · `corrupt`: its files are
- * damaged · `unexpected`: all else.
+ * damaged · `unknown`: a commit failed by itself, which may be kept · `unexpected`: all else.
  */
 export type SqlFailureKind =
-  "retry" | "lost" | "timeout" | "unavailable" | "read-only" | "too-large" | "corrupt" | "unexpected";
+  | "retry"
+  | "lost"
+  | "timeout"
+  | "unavailable"
+  | "read-only"
+  | "too-large"
+  | "corrupt"
+  | "unknown"
+  | "unexpected";
 
 /**
  * What a driver or a database said, without what the driver keeps with it: statements with their values, connections with
@@ -57,6 +65,11 @@ export function errorOf(failure: SqlFailure): Error {
       });
     case "corrupt":
       return new DinpError("DINP_CORRUPT", message, { ...more, hint: "Restore the store from a backup." });
+    case "unknown":
+      return new DinpError("DINP_COMMIT_UNKNOWN", message, {
+        ...more,
+        hint: "Read the records again to see whether it was applied.",
+      });
     case "unexpected":
       return new DinpError("DINP_INTERNAL", message, { ...more, ...(hint === undefined ? {} : { hint }) });
   }

@@ -1,6 +1,7 @@
 export type { SqlConnection, SqlConnector } from "./connection.js";
 export {
   SqlRetryError,
+  type Judgement,
   type SqlCallOptions,
   type SqlDatabase,
   type SqlDialect,
@@ -8,10 +9,10 @@ export {
   type SqlSession,
 } from "./database.js";
 export { SqlFailure, errorOf, type SqlFailureKind } from "./failure.js";
-export { positionColumns } from "./history.js";
 export { poolBounds, type PoolBounds, type PoolOptions } from "./pool-bounds.js";
 export { PooledDatabase } from "./pooled-database.js";
 export { postgresDialect, postgresText } from "./postgres-dialect.js";
 export { postgresFailureKind, sqlStateOf } from "./postgres-failure.js";
+export { chunks } from "./rows.js";
 export { SqlStateStore, type OpeningContext, type SqlStateStoreOptions } from "./sql-state-store.js";
 export { rawSql, sql, type SqlValue, type Statement } from "./statement.js";

@@ -2,8 +2,8 @@ import { DinpError } from "@dinp/core";
 import { abortedError, bounded } from "./bounded.js";
 import { ConnectionPool } from "./connection-pool.js";
 import type { SqlConnection, SqlConnector } from "./connection.js";
-import type { SqlCallOptions, SqlDatabase, SqlDialect, SqlRow, SqlSession } from "./database.js";
-import { errorOf, SqlFailure } from "./failure.js";
+import type { Judgement, SqlCallOptions, SqlDatabase, SqlDialect, SqlRow, SqlSession } from "./database.js";
+import { errorOf, SqlFailure, type SqlFailureKind } from "./failure.js";
 import type { PoolBounds } from "./pool-bounds.js";
 import type { Statement } from "./statement.js";
 
@@ -15,6 +15,11 @@ export interface PooledDatabaseOptions {
   /** Called once, after the pool is closed. */
   readonly onClosed: () => Promise<void>;
 }
+
+type Rows = readonly (readonly SqlRow[])[];
+
+/** Failures after which a commit that was sent may have been kept. */
+const MAYBE_KEPT: ReadonlySet<SqlFailureKind> = new Set(["lost", "timeout", "unknown"]);
 
 /** How long `close()` waits for calls that were made before it. */
 const CLOSE_MS_MAX = 10_000;
@@ -45,12 +50,30 @@ export class PooledDatabase implements SqlDatabase {
 
   read<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
     const { begin } = this.#options.connector;
-    return this.#transaction(signal, begin.read, body, (call) => call.endRead());
+    return this.#transaction(signal, begin.read, body, (call) => call.rollBack());
   }
 
   write<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
     const { begin } = this.#options.connector;
     return this.#transaction(signal, begin.write, body, (call) => call.commit());
+  }
+
+  exchange<T>(
+    reads: readonly Statement[],
+    judge: (rows: Rows) => Judgement<T>,
+    { signal }: SqlCallOptions = {},
+  ): Promise<T> {
+    const { begin } = this.#options.connector;
+    return this.#use(
+      signal,
+      (call) => call.begin(begin.write, reads),
+      async (call, rows) => {
+        const { statements, result } = await call.orRollBack(() => judge(rows));
+        if (statements.length > 0) return result(await call.commit(statements));
+        await call.rollBack();
+        return result([]);
+      },
+    );
   }
 
   close(): Promise<void> {
@@ -62,19 +85,13 @@ export class PooledDatabase implements SqlDatabase {
     signal: AbortSignal | undefined,
     begin: readonly string[],
     body: (session: SqlSession) => Promise<T>,
-    end: (call: Call) => Promise<void>,
+    end: (call: Call) => Promise<unknown>,
   ): Promise<T> {
     return this.#use(
       signal,
-      (call) => call.execute(begin),
+      (call) => call.begin(begin),
       async (call) => {
-        let result: T;
-        try {
-          result = await body(call.session);
-        } catch (error) {
-          await call.rollBack();
-          throw error;
-        }
+        const result = await call.orRollBack(() => body(call.session));
         await end(call);
         return result;
       },
@@ -141,33 +158,44 @@ class Call {
     this.#signal = signal;
   }
 
-  run(statements: readonly Statement[]): Promise<readonly (readonly SqlRow[])[]> {
+  run(statements: readonly Statement[]): Promise<Rows> {
     return this.#bounded(() => this.#connection.run(statements), this.#signal);
   }
 
-  execute(commands: readonly string[]): Promise<void> {
-    return this.#bounded(() => this.#connection.execute(commands), this.#signal);
+  /** Begins a transaction, and reads. */
+  begin(commands: readonly string[], reads: readonly Statement[] = []): Promise<Rows> {
+    return this.orRollBack(() =>
+      this.#bounded(() => this.#connection.execute(commands, reads), this.#signal),
+    );
   }
 
-  async endRead(): Promise<void> {
-    // What was read is whole already.
-    await this.rollBack();
+  /** What `work` gives; when it fails, the transaction is rolled back. */
+  async orRollBack<T>(work: () => Promise<T> | T): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await this.rollBack();
+      throw error;
+    }
   }
 
-  async commit(): Promise<void> {
+  /** The last statements of the transaction, and its commit. */
+  async commit(statements: readonly Statement[] = []): Promise<Rows> {
     if (this.#signal?.aborted === true) {
       await this.rollBack();
       throw abortedError(this.#signal);
     }
-    let isKept: boolean;
+    if (!this.#connection.isUsable) throw new SqlFailure("lost", "the connection is gone");
+    let rows: Rows | null;
     try {
-      isKept = await this.#bounded(() => this.#connection.commit());
+      rows = await this.#bounded(() => this.#connection.commit(statements));
     } catch (error) {
-      if (error instanceof SqlFailure && error.kind === "retry") throw error;
+      if (error instanceof SqlFailure && !MAYBE_KEPT.has(error.kind)) throw error;
       this.#connection.destroy();
       throw commitUnknown(error);
     }
-    if (!isKept) throw new SqlFailure("unexpected", "it rolled the transaction back");
+    if (rows === null) throw new SqlFailure("unexpected", "it rolled the transaction back");
+    return rows;
   }
 
   /** Never rejects: a connection that cannot is cut, which does the same. */

@@ -1,5 +1,4 @@
 import type { SqlDialect } from "./database.js";
-import { positionColumns } from "./history.js";
 import { rawSql, sql, type Statement } from "./statement.js";
 
 /** What PostgreSQL says its own way; PGlite is PostgreSQL. */
@@ -14,7 +13,7 @@ export const postgresDialect: SqlDialect = Object.freeze({
   tableOptions: "",
   schemaName: rawSql("current_schema()"),
   nextRevision: Object.freeze([
-    sql`UPDATE dinp_counter SET revision = revision + 1 WHERE id = 1 RETURNING ${positionColumns}`,
+    sql`UPDATE dinp_counter SET revision = revision + 1 WHERE id = 1 RETURNING revision`,
   ]),
   announcement: null,
   now: rawSql("clock_timestamp()"),

@@ -4,11 +4,15 @@ import type { SqlFailureKind } from "./failure.js";
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "28", "3D", "53", "55", "57", "58"]);
 
 const kinds: Readonly<Record<string, SqlFailureKind>> = {
+  // A log without a revision: what the commit had read does not hold any more (see `logInsertion`).
+  "23502": "retry",
   "23505": "retry",
   "40001": "retry",
   "40P01": "retry",
   "55P03": "retry",
   "25006": "read-only",
+  // A transaction that said nothing for too long.
+  "25P03": "unavailable",
   "42501": "unavailable",
   XX001: "corrupt",
   XX002: "corrupt",

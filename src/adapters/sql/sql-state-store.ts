@@ -20,13 +20,13 @@ import {
 import { assertNotAborted, closedError, repeatable, sessionOf } from "./calls.js";
 import { ChangeFeed } from "./change-feed.js";
 import { readChanges, type LogPage } from "./change-log.js";
-import { commitWrites } from "./commit.js";
+import { CommitReads } from "./commit-reads.js";
+import { judgeCommit } from "./commit.js";
 import { SqlRetryError, type SqlDatabase, type SqlSession } from "./database.js";
 import { History, readPosition } from "./history.js";
-import { acquireLease, assertLeaseRequest } from "./leases.js";
+import { acquireLease, assertLeaseRequest, releaseLease } from "./leases.js";
 import { migrate } from "./migrations.js";
 import { readPage, readRecord, readSnapshot, readUnique } from "./reads.js";
-import { sql } from "./statement.js";
 
 export interface SqlStateStoreOptions {
   /** Called by `open()`; its database is closed by `close()`, and when the schema cannot be brought up to date. */
@@ -161,9 +161,15 @@ export class SqlStateStore implements StateStore {
     const { changeLogCommits } = this.#options;
     const history = this.#history;
     try {
-      const { revision, changes } = await this.#write(options.signal, (session, { dialect }) =>
-        commitWrites({ session, dialect, history, changeLogCommits }, prepared, options.fencing),
-      );
+      const { revision, changes } = await this.#repeated(options.signal, (database) => {
+        const context = { dialect: database.dialect, history, floor: history.floor, changeLogCommits };
+        const reads = new CommitReads(prepared, options.fencing);
+        return database.exchange(
+          reads.statements,
+          (rows) => judgeCommit(context, prepared, options.fencing, reads.rowsOf(rows)),
+          { signal: options.signal },
+        );
+      });
       if (changes !== null) {
         history.advance(revision);
         this.#feed.add(revision, changes);
@@ -197,18 +203,12 @@ export class SqlStateStore implements StateStore {
     readonly signal?: AbortSignal;
   }): Promise<Lease | null> {
     assertLeaseRequest(request);
-    return repeatable(
-      this.#write(request.signal, (session, { dialect }) => acquireLease(session, dialect, request)),
-    );
+    const { signal } = request;
+    return repeatable(this.#repeated(signal, (database) => acquireLease(database, request, signal)));
   }
 
   async releaseLease(lease: Lease): Promise<void> {
-    const { name, epoch } = lease;
-    await repeatable(
-      this.#write(undefined, (session) =>
-        session.run(sql`UPDATE dinp_leases SET holder = NULL WHERE name = ${name} AND epoch = ${epoch}`),
-      ),
-    );
+    await repeatable(this.#repeated(undefined, (database) => releaseLease(database, lease)));
   }
 
   close(): Promise<void> {
@@ -258,14 +258,14 @@ export class SqlStateStore implements StateStore {
   }
 
   /** Repeats the transaction when it lost against another one. */
-  async #write<T>(
+  async #repeated<T>(
     signal: AbortSignal | undefined,
-    body: (session: SqlSession, database: SqlDatabase) => Promise<T>,
+    transaction: (database: SqlDatabase) => Promise<T>,
   ): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       const database = this.#database(signal);
       try {
-        return await database.write((session) => body(session, database), { signal });
+        return await transaction(database);
       } catch (error) {
         if (!(error instanceof SqlRetryError)) throw error;
         if (attempt < ATTEMPTS_MAX) continue;

@@ -1,13 +1,18 @@
-import { DinpError, schemaOf, type Kind, type NamedValue, type Revision } from "@dinp/core";
+import {
+  DinpError,
+  schemaOf,
+  type Kind,
+  type NamedValue,
+  type PreparedWrite,
+  type Revision,
+} from "@dinp/core";
 import { idOf, isPut, type Change } from "./change.js";
 import { recordLists, ROWS_MAX, valueList } from "./conditions.js";
-import type { SqlSession } from "./database.js";
+import type { SqlRow } from "./database.js";
 import { chunks, kindOf, textOf } from "./rows.js";
 import { rawSql, rowsSql, sql, type SqlValue, type Statement } from "./statement.js";
 
-const valueTables = ["dinp_unique_values", "dinp_index_values"] as const;
-
-type ValueTable = (typeof valueTables)[number];
+type ValueTable = "dinp_unique_values" | "dinp_index_values";
 
 interface OldValue {
   readonly kind: Kind;
@@ -21,24 +26,38 @@ interface ValueChanges {
   readonly added: readonly SqlValue[][];
 }
 
+/** Who has the unique values that these writes want. */
+export function takerReads(writes: readonly PreparedWrite[]): readonly Statement[] {
+  return chunks(wantedBy(writes), ROWS_MAX).map(
+    (chunk) => sql`SELECT kind, name, value, record_key FROM dinp_unique_values WHERE ${valueList(chunk)}`,
+  );
+}
+
+/** The values of the records that these writes may change. */
+export function oldValueReads(table: ValueTable, writes: readonly PreparedWrite[]): readonly Statement[] {
+  // What must be absent has none.
+  const replaced = writes.filter(
+    ({ op, kind, ifRevision }) => op !== "check" && ifRevision !== "absent" && hasValues(table, kind),
+  );
+  return recordLists(replaced).map(
+    (records) => sql`SELECT kind, name, value, record_key FROM ${rawSql(table)} WHERE ${records}`,
+  );
+}
+
+function wantedBy(writes: readonly PreparedWrite[]): readonly (NamedValue & { readonly kind: Kind })[] {
+  return writes.filter(isPut).flatMap(({ kind, unique }) => unique.map((named) => ({ kind, ...named })));
+}
+
 /** Judges the state that the whole commit leads to, so that a value can move from one record to another. */
-export async function assertUnique(session: SqlSession, changes: readonly Change[]): Promise<void> {
-  const wanted = changes
-    .filter(isPut)
-    .flatMap(({ kind, unique }) => unique.map((named) => ({ kind, ...named })));
+export function assertUnique(changes: readonly Change[], takers: readonly SqlRow[]): void {
   const written = new Set(changes.map(idOf));
   const taken = new Set<string>();
-  for (const chunk of chunks(wanted, ROWS_MAX)) {
-    const rows = await session.run(
-      sql`SELECT kind, name, value, record_key FROM dinp_unique_values WHERE ${valueList(chunk)}`,
-    );
-    for (const row of rows) {
-      const kind = kindOf(row);
-      if (written.has(idOf({ kind, key: textOf(row, "record_key") }))) continue;
-      taken.add(`${kind} ${textOf(row, "name")} ${textOf(row, "value")}`);
-    }
+  for (const row of takers) {
+    const kind = kindOf(row);
+    if (written.has(idOf({ kind, key: textOf(row, "record_key") }))) continue;
+    taken.add(`${kind} ${textOf(row, "name")} ${textOf(row, "value")}`);
   }
-  for (const { kind, name, value } of wanted) {
+  for (const { kind, name, value } of wantedBy(changes)) {
     const id = `${kind} ${name} ${value}`;
     if (taken.has(id)) {
       throw new DinpError("DINP_NOT_UNIQUE", `Another ${kind} has the ${name} "${value}".`, {
@@ -50,40 +69,32 @@ export async function assertUnique(session: SqlSession, changes: readonly Change
 }
 
 /** The statements that bring the values of changed records up to date: none for most commits. */
-export async function valueUpdates(
-  session: SqlSession,
+export function valueUpdates(
   changes: readonly Change[],
   present: ReadonlyMap<string, Revision>,
-): Promise<readonly Statement[]> {
-  const statements: Statement[] = [];
-  for (const table of valueTables) {
-    statements.push(...replacements(table, await staleValues(session, table, changes, present)));
-  }
-  return statements;
+  old: { readonly unique: readonly SqlRow[]; readonly indexes: readonly SqlRow[] },
+): readonly Statement[] {
+  return [
+    ...replacements("dinp_unique_values", staleValues("dinp_unique_values", changes, present, old.unique)),
+    ...replacements("dinp_index_values", staleValues("dinp_index_values", changes, present, old.indexes)),
+  ];
 }
 
 /** What the commit changes in a table of values: most commits change records, but none of the values that find them. */
-async function staleValues(
-  session: SqlSession,
+function staleValues(
   table: ValueTable,
   changes: readonly Change[],
   present: ReadonlyMap<string, Revision>,
-): Promise<ValueChanges> {
-  const relevant = changes.filter((change) => hasValues(table, change.kind));
+  rows: readonly SqlRow[],
+): ValueChanges {
   const old = new Map<string, string>();
-  const replaced = relevant.filter((change) => present.has(idOf(change)));
-  for (const records of recordLists(replaced)) {
-    const rows = await session.run(
-      sql`SELECT kind, name, value, record_key FROM ${rawSql(table)} WHERE ${records}`,
-    );
-    for (const row of rows) {
-      const id = idOf({ kind: kindOf(row), key: textOf(row, "record_key") });
-      old.set(`${id} ${textOf(row, "name")}`, textOf(row, "value"));
-    }
+  for (const row of rows) {
+    const id = idOf({ kind: kindOf(row), key: textOf(row, "record_key") });
+    if (present.has(id)) old.set(`${id} ${textOf(row, "name")}`, textOf(row, "value"));
   }
   const gone: OldValue[] = [];
   const added: SqlValue[][] = [];
-  for (const change of relevant) {
+  for (const change of changes) {
     const next = new Map(newValues(table, change).map(({ name, value }) => [name, value]));
     for (const name of valueNames(table, change.kind)) {
       const before = old.get(`${idOf(change)} ${name}`);

@@ -17,6 +17,7 @@ import {
   placementSchema,
   releaseSchema,
   statusSchema,
+  variables,
 } from "./record-schemas.js";
 
 /** What the two ends say to each other. Bytes go as base64. */
@@ -53,6 +54,8 @@ export const messageSchema = schemaOf<ServerMessage>()(
         appName: z.string(),
         release: releaseSchema,
         grants: grantsSchema.exactOptional(),
+        secrets: variables.exactOptional(),
+        unstartable: z.string().exactOptional(),
         lastStatus: statusSchema.nullable(),
       }),
     ),
@@ -65,7 +68,11 @@ export const reportSchema = schemaOf<AgentReport>()(
   z.object({ nodeId: nodeIdSchema, full: z.boolean(), statuses: z.array(statusSchema) }),
 );
 
-const command = { command: z.array(z.string()), stdin: bytes.exactOptional() };
+const command = {
+  command: z.array(z.string()),
+  stdin: bytes.exactOptional(),
+  secrets: variables.exactOptional(),
+};
 
 /** A service that is asked of the agent, with the request without its signal. */
 export const callSchema = z.discriminatedUnion("kind", [

@@ -5,7 +5,7 @@ import { z } from "zod";
 const text = z.string();
 const time = z.number();
 const texts = z.array(text);
-const variables = z.record(text, text);
+export const variables = z.record(text, text);
 
 export const nodeIdSchema = text.min(1).max(255);
 
@@ -43,6 +43,7 @@ export const releaseSchema = z.object({
   requires: texts,
   env: variables,
   manifestEnv: variables,
+  secrets: z.record(text, z.object({ secret: text, version: z.number() })).exactOptional(),
   memoryMb: z.number(),
   cpuMillis: z.number(),
   check: checkSchema,

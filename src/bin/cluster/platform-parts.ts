@@ -42,7 +42,7 @@ export type PlatformConfig = ValuesOf<{
 export interface PlatformFolders {
   /** Uploads while they are read, in files without names. */
   readonly uploads: string;
-  /** The file of the key that stored secrets are sealed with. */
+  /** The file of the keys that stored secrets are sealed with. */
   readonly secretsKey: string;
 }
 
@@ -88,7 +88,9 @@ export async function providePlatformParts(
   provide(container, tokens.stateStore, () => store);
   provide(container, tokens.registry, () => registry);
   provide(container, tokens.archive, () => archive);
-  provide(container, tokens.secretBox, () => createFileSecretBox({ keyFile: folders.secretsKey }));
+  provide(container, tokens.secretBox, () =>
+    createFileSecretBox({ keyFile: folders.secretsKey, make: config.secrets.keyFile === null }),
+  );
   provide(container, tokens.registryConnector, () => createRegistryConnector({ clock, random }));
   provide(container, tokens.uploadFetcher, () =>
     createUploadFetcher({ allow: config.build.allowUploadFrom.map(placeOf) }),

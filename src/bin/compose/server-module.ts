@@ -29,6 +29,7 @@ export function registerServer(container: DependencyContainer): void {
         clock: part(from, tokens.clock),
         random: part(from, tokens.random),
         logger: part(from, tokens.logger),
+        secrets: part(from, tokens.secretBox),
         policy: part(from, tokens.planPolicy),
         appsDomain: part(from, tokens.cluster).appsDomain,
         tidy: (options) => part(from, tokens.platform).tidy(options),

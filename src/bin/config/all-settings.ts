@@ -2,6 +2,7 @@ import { agentSection } from "./agent-section.js";
 import { builderSection } from "./builder-section.js";
 import { buildSection, secretsSection, serverSection } from "./server-section.js";
 import { hmSection } from "./hm-section.js";
+import { dashSection } from "./dash-section.js";
 import { clusterSection, registrySection, storeSection } from "./shared-sections.js";
 import { logSection, observeSection, routerSection, tableSection } from "./sections.js";
 import type { Settings } from "./setting.js";
@@ -19,6 +20,7 @@ export const allSettings = {
   agent: agentSection,
   router: routerSection,
   hm: hmSection,
+  dash: dashSection,
   log: logSection,
   observe: observeSection,
 } as const satisfies Settings;

@@ -61,6 +61,29 @@ export const routerSection = {
   dataDir: optional(
     text({ doc: "the folder for its name and its last good table; needed with a table", form: "DIR" }),
   ),
+  servers: listOf(
+    url(["http", "https"], {
+      doc: "where servers take registrations: each one's server.url; needed with a table",
+    }),
+  ),
+  token: optional(text({ doc: "lets this router register (dinp routers token)", secret: true })),
+  caFile: optional(
+    text({
+      doc: "the authority of the servers' certificates, as PEM. Default: the well-known ones",
+      form: "FILE",
+    }),
+  ),
+  plaintext: flag({ doc: "whether servers are spoken to by http://, where the token can be read" }),
+  registered: flag({
+    doc: "in place of router.servers: an operator has registered this router (dinp routers add), and sees to it that it stays so",
+  }),
+  trustRegistration: duration(
+    { minMs: 0, maxMs: 30 * 86_400_000 },
+    {
+      doc: "for how long its registration counts at a start while no server answers",
+      default: "24h",
+    },
+  ),
   drain: duration(
     { minMs: 0, maxMs: 3_600_000 },
     { doc: "how long requests in flight may take at the end", default: "10s" },

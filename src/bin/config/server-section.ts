@@ -80,7 +80,7 @@ export const buildSection = {
 export const secretsSection = {
   keyFile: optional(
     text({
-      doc: "the key that stored secrets are sealed with, the same on all servers. Default: in the data folder",
+      doc: "the keys that stored secrets are sealed with, the same on all servers. Default: one that is made in the data folder",
       form: "FILE",
     }),
   ),

@@ -12,7 +12,7 @@ export interface DataFolder {
   readonly registry: string;
   /** Uploads while they are read, in files without names: nothing is ever seen in it. */
   readonly uploads: string;
-  /** The file of the key that stored secrets are sealed with. */
+  /** The file of the keys that stored secrets are sealed with. */
   readonly secretsKey: string;
   /** The agent's few values. */
   readonly agent: string;

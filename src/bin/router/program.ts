@@ -12,6 +12,8 @@ import { clusterSection } from "../config/shared-sections.js";
 import type { Settings, ValuesOf } from "../config/setting.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
 import { measureRouter } from "./metrics.js";
+import { assertRegistrable } from "./registering.js";
+import { startRegistration } from "./registration.js";
 import { createRequestRouter, urlOf } from "./request-router.js";
 import { fileSource, redisSource, type TableSource } from "./table-source.js";
 
@@ -30,7 +32,7 @@ export const routerProgram: Program<typeof settings> = {
   settings,
   about: `Sends HTTP requests to the instances that its routes name. The routes come from the platform's table (--table-url), or
 without a platform from a JSON file (--routes), which is watched: a good edit is served at once; after a bad one, and while
-the table does not answer, the last good routes stay.
+the table does not answer, the last good routes stay. With a table it registers at the platform's servers before it serves.
 
   {"routes": [{"host": "shop.example.com", "path": "/", "app": "shop",
                "endpoints": ["10.0.0.5:8080", "10.0.0.6:8080"]}]}
@@ -68,6 +70,12 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
 
   const follower = part(container, tokens.routeFollower);
   observer.check("route table", () => (follower.ready() ? null : "no table was read yet"));
+  if (dataDir !== null && own.servers.length > 0) {
+    const parts = { router: own, dataDir, clusterId: config.cluster.id, routerId, follower, clock };
+    const registration = await startRegistration(parts, context);
+    await Promise.race([untilAborted(registration.whenRegistered, interrupt.signal), registration.ended]);
+    if (interrupt.signal.aborted) return;
+  }
   const following = new AbortController();
   const ended = follower.run(following.signal);
   ended.catch(() => undefined);
@@ -95,6 +103,18 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   if (own.drainDelay > 0) await Promise.race([clock.sleep(own.drainDelay), ended]);
 }
 
+/** The wait that a signal to the program ends is no failure. */
+async function untilAborted(
+  wait: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await wait(signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
 async function sourceOf(config: Config, { logger }: ProgramContext): Promise<TableSource> {
   assertOneSource(config);
   const { router, table, cluster } = config;
@@ -106,7 +126,8 @@ async function sourceOf(config: Config, { logger }: ProgramContext): Promise<Tab
   );
 }
 
-function assertOneSource({ router: { routes, dataDir }, table }: Pick<Config, "router" | "table">): void {
+function assertOneSource({ router, table }: Pick<Config, "router" | "table">): void {
+  const { routes, dataDir } = router;
   const hasTable = namesRedis(table);
   if (routes === null && !hasTable) {
     throw new ConfigError([
@@ -117,6 +138,7 @@ function assertOneSource({ router: { routes, dataDir }, table }: Pick<Config, "r
     throw new ConfigError(["router.routes and a table are both given: routes come from one of them"]);
   if (hasTable && dataDir === null)
     throw new ConfigError(["router.dataDir is missing: with a table the last good one is kept there"]);
+  assertRegistrable(router);
 }
 
 /** Beside a table the same at every start: the platform waits for what it acknowledges. Else another one each time. */

@@ -20,6 +20,7 @@ import {
 } from "../probing/probe-state.js";
 import { childController, ended, isAborted } from "./abort.js";
 import { environmentOf } from "./agent-services.js";
+import { secretMask } from "./secret-mask.js";
 import type { InstancePorts } from "./instance-ports.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -68,6 +69,8 @@ export class AgentInstance {
   /** Set when it was never ready in time: why it is stopped. */
   #startupFailure: string | null = null;
   #probe: ProbeState | null = null;
+  /** Of the secrets that it was started with: what the app and its start say of them is not told on. */
+  #mask: (text: string) => string = (text) => text;
   /** When the verdict or its reason was last told, by the monotonic clock. */
   #toldAt = -Infinity;
 
@@ -185,7 +188,7 @@ export class AgentInstance {
         this.#tellOfFailure(error);
         logger.warn("an instance's step failed; it is tried again", {
           instance: this.instanceId,
-          error: messageOf(error),
+          error: this.#mask(messageOf(error)),
         });
         await backoff.pause(signal);
       }
@@ -194,7 +197,7 @@ export class AgentInstance {
 
   /** A start that keeps failing says why; each reason once. */
   #tellOfFailure(error: unknown): void {
-    const reason = `it cannot be started yet and is tried again: ${messageOf(error)}`;
+    const reason = this.#mask(`it cannot be started yet and is tried again: ${messageOf(error)}`);
     if (this.#status.phase === "starting" && this.#status.reason !== reason) this.#change({ reason });
   }
 
@@ -232,7 +235,10 @@ export class AgentInstance {
     const { runtime, clock, nodeId } = this.#context;
     const assignment = this.#assignment;
     if (assignment === null) return;
-    const { release } = assignment;
+    const { release, secrets = {} } = assignment;
+    const unstartable = whyUnstartable(assignment);
+    if (unstartable !== null) return this.#giveUpStart(unstartable, signal);
+    this.#mask = secretMask(Object.values(secrets));
     if (!(await this.#fetchImage(assignment, signal))) return;
     if (this.#assignment?.placement.desired !== "running") return;
     this.#port ??= await this.#context.ports.take(this.instanceId);
@@ -243,7 +249,7 @@ export class AgentInstance {
       releaseId: release.id,
       image: release.image,
       command: release.command,
-      env: environmentOf(release, nodeId),
+      ...environmentOf(release, nodeId, secrets),
       memoryMb: release.memoryMb,
       cpuMillis: release.cpuMillis,
       port: this.#port,
@@ -259,6 +265,12 @@ export class AgentInstance {
       this.#status = { ...this.#status, endpoint, startedAt };
       this.#endAs(found.exit);
     } else this.#change({ phase: "running", endpoint, startedAt, reason: "started, not ready yet" });
+  }
+
+  /** It may run by an earlier try all the same. */
+  async #giveUpStart(reason: string, signal: AbortSignal): Promise<void> {
+    if (this.#tried) await this.#context.runtime.stop(this.instanceId, { graceMs: 0, signal });
+    this.#end("start", reason);
   }
 
   /** False when the image cannot be had, or is not wanted any more. */
@@ -368,7 +380,9 @@ export class AgentInstance {
     this.#finish({ at: this.#context.clock.now(), cause, code: null, signal: null, message, logTail: [] });
   }
 
-  #finish(exit: InstanceExit): void {
+  #finish(found: InstanceExit): void {
+    const { message, logTail } = found;
+    const exit = { ...found, message: this.#mask(message), logTail: logTail.map((line) => this.#mask(line)) };
     this.#change({ phase: "exited", ready: false, reason: exit.message, exit });
     this.#news.wake();
   }
@@ -377,4 +391,11 @@ export class AgentInstance {
     this.#status = { ...this.#status, ...change, seq: this.#context.nextSeq() };
     this.#context.onChange(this.instanceId);
   }
+}
+
+/** Null: it can be started. */
+function whyUnstartable({ release, secrets = {}, unstartable }: Assignment): string | null {
+  if (unstartable !== undefined) return unstartable;
+  const untold = Object.keys(release.secrets ?? {}).find((name) => !Object.hasOwn(secrets, name));
+  return untold === undefined ? null : `The server did not tell the secret "${untold}".`;
 }

@@ -7,12 +7,21 @@ import type { NodeImages } from "./node-images.js";
 const IMAGE_TRIES = 2;
 
 /** The variables that a release's processes get on this node, besides those of the runtime. */
-export function environmentOf(release: Release, nodeId: NodeId): Readonly<Record<string, string>> {
+export function environmentOf(
+  release: Release,
+  nodeId: NodeId,
+  secrets: Readonly<Record<string, string>> = {},
+): Pick<RunSpec, "env" | "secretNames"> {
+  const secretNames = Object.keys(secrets);
   return {
-    ...release.manifestEnv,
-    ...release.env,
-    DINP_RELEASE: String(release.number),
-    DINP_NODE: nodeId,
+    env: {
+      ...release.manifestEnv,
+      ...release.env,
+      ...secrets,
+      DINP_RELEASE: String(release.number),
+      DINP_NODE: nodeId,
+    },
+    ...(secretNames.length === 0 ? {} : { secretNames }),
   };
 }
 
@@ -31,7 +40,7 @@ async function* runOnce(
   images: NodeImages,
   request: AgentRunRequest,
 ): AsyncGenerator<ExecEvent, void, undefined> {
-  const { runId, appName, release, grants, ...options } = request;
+  const { runId, appName, release, grants, secrets, ...options } = request;
   const spec: RunSpec = {
     instanceId: runId,
     appId: release.appId,
@@ -39,7 +48,7 @@ async function* runOnce(
     releaseId: release.id,
     image: release.image,
     command: release.command,
-    env: environmentOf(release, nodeId),
+    ...environmentOf(release, nodeId, secrets),
     memoryMb: release.memoryMb,
     cpuMillis: release.cpuMillis,
     ...(grants === undefined ? {} : { grants }),

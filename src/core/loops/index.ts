@@ -4,6 +4,7 @@ export { HealthMonitor, type HealthMonitorOptions, type HealthMonitorState } fro
 export { InstancePorts, type InstancePortsOptions, type PortRange } from "./instance-ports.js";
 export type { ServerAddress } from "./leader-address.js";
 export * from "./route-follower.js";
+export * from "./router-registrar.js";
 export { Server, type ServerOptions } from "./server.js";
 export { startPlatform, type RunningPlatform, type StartPlatformOptions } from "./start-platform.js";
 export { StateFollower, type ViewListener } from "./state-follower.js";

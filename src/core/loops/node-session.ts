@@ -3,8 +3,9 @@ import type { InstanceId, InstanceStatus, Node } from "../model/records.js";
 import { keptImages } from "../plan/kept-images.js";
 import type { AgentReport, AgentSession, Assignment } from "../ports/control-link.js";
 import type { Lease, RecordChange, Write } from "../ports/state-store.js";
-import type { Clock, Logger, Random } from "../ports/system.js";
+import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { isAborted, onAbort } from "./abort.js";
+import { completeAssignments, needsSecrets } from "./assignment-secrets.js";
 import { EventLog } from "./events.js";
 import type { Committer } from "./fenced.js";
 import type { StateFollower } from "./state-follower.js";
@@ -18,7 +19,13 @@ export interface NodeSessionOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly lease: Lease;
+  /** Opens the secrets of releases whose instances are to be started. */
+  readonly secrets: SecretBox;
 }
+
+/** Until secrets are read again that could not be; doubles up to the latter. */
+const POSTPONED_MS_MIN = 100;
+const POSTPONED_MS_MAX = 5_000;
 
 const IMAGES_EVERY_MS = 3_600_000;
 
@@ -46,6 +53,8 @@ export class NodeSession {
   readonly #unplaced = new Set<InstanceId>();
   /** Instances of which the store took no status; said once. */
   readonly #refused = new Set<InstanceId>();
+  /** When instances wait whose secrets could not be read: for how long, until they are read again. */
+  #postponedMs: number | null = null;
   readonly #log: EventLog;
   /** A report waits for the store. */
   isHeldBack = false;
@@ -71,7 +80,7 @@ export class NodeSession {
       await this.#register(signal);
       this.#seen();
       await this.#catchUp(signal);
-      await this.#send();
+      await this.#send(signal);
       await runTogether(
         [
           (inner) => this.#sendChanges(inner),
@@ -141,13 +150,13 @@ export class NodeSession {
 
   async #sendChanges(signal: AbortSignal): Promise<void> {
     while (!isAborted(signal)) {
-      await this.#news.wait(this.#options.clock, null, signal);
-      if (!isAborted(signal)) await this.#send();
+      await this.#news.wait(this.#options.clock, this.#postponedMs, signal);
+      if (!isAborted(signal)) await this.#send(signal);
     }
   }
 
   /** Sends what the agent does not know yet; the first message goes out even when there is nothing. */
-  async #send(): Promise<void> {
+  async #send(signal: AbortSignal): Promise<void> {
     const first = this.#dirty === null && this.#sent.size === 0;
     const candidates = this.#dirty ?? this.#allOfNode();
     this.#dirty = new Set();
@@ -165,8 +174,46 @@ export class NodeSession {
         assign.push(assignment);
       }
     }
-    if (assign.length === 0 && release.length === 0 && !first) return;
+    const withSecrets = assign.filter(needsSecrets);
+    if (withSecrets.length === 0) this.#postponedMs = null;
+    if (first) {
+      const complete = await this.#completeAll(withSecrets, signal);
+      await this.#tell([...assign.filter((each) => !needsSecrets(each)), ...complete], release);
+      return;
+    }
+    const others = assign.filter((each) => !needsSecrets(each));
+    if (others.length > 0 || release.length > 0) await this.#tell(others, release);
+    if (withSecrets.length > 0) await this.#sendWithSecrets(withSecrets, signal);
+  }
+
+  async #tell(assign: readonly Assignment[], release: readonly InstanceId[]): Promise<void> {
     await this.session.send({ epoch: this.#options.lease.epoch, assign, release });
+  }
+
+  /** What cannot be read yet holds nothing else up. */
+  async #sendWithSecrets(assign: readonly Assignment[], signal: AbortSignal): Promise<void> {
+    const { complete, postponed } = await completeAssignments(this.#options, assign, signal);
+    for (const { placement } of postponed) {
+      this.#sent.delete(placement.instanceId);
+      this.#dirty?.add(placement.instanceId);
+    }
+    const pauseMs = Math.min(POSTPONED_MS_MAX, 2 * (this.#postponedMs ?? POSTPONED_MS_MIN / 2));
+    this.#postponedMs = postponed.length === 0 ? null : pauseMs;
+    if (complete.length > 0) await this.#tell(complete, []);
+  }
+
+  /** The first message names all placements, so it waits until their secrets could be read. */
+  async #completeAll(assign: readonly Assignment[], signal: AbortSignal): Promise<readonly Assignment[]> {
+    const backoff = new Backoff(this.#options.clock);
+    const done: Assignment[] = [];
+    let left = assign;
+    while (left.length > 0 && !isAborted(signal)) {
+      const { complete, postponed } = await completeAssignments(this.#options, left, signal);
+      done.push(...complete);
+      left = postponed;
+      if (left.length > 0) await backoff.pause(signal);
+    }
+    return done;
   }
 
   /** A view that is not fresh may lack what was released meanwhile: nothing is dropped for it. */

@@ -4,6 +4,7 @@ import type { InstanceId, InstanceStatus, Placement } from "../model/records.js"
 import { isNobodysFault } from "../plan/app-plan.js";
 import type { AppPlan, MoveAction } from "../plan/plan.js";
 import type { ClusterView } from "../plan/cluster-view.js";
+import { routerRegistrationsKey } from "../model/router-registrations.js";
 import type { Write } from "../ports/state-store.js";
 import type { Random } from "../ports/system.js";
 import type { EventDraft, EventLog } from "./events.js";
@@ -125,7 +126,8 @@ function adoptions(plan: AppPlan, now: number, event: MakeEvent): Write[] {
 }
 
 function forgets(plan: AppPlan, view: ClusterView): Write[] {
-  return plan.forget.flatMap(({ instanceId }): Write[] => {
+  if (plan.forget.length === 0) return [];
+  const deletions = plan.forget.flatMap(({ instanceId }): Write[] => {
     const placed = view.revisionOf("placement", instanceId);
     const reported = view.revisionOf("instanceStatus", instanceId);
     const writes: Write[] = [];
@@ -134,6 +136,14 @@ function forgets(plan: AppPlan, view: ClusterView): Write[] {
       writes.push({ op: "delete", kind: "instanceStatus", key: instanceId, ifRevision: reported });
     return writes;
   });
+  return [...deletions, noOtherRouter(view)];
+}
+
+/** All routers have let go of the ports: those that the view knows. Another one may have read a table that had them. */
+function noOtherRouter(view: ClusterView): Write {
+  const key = routerRegistrationsKey;
+  const known = view.revisionOf("setting", key);
+  return { op: "check", kind: "setting", key, ifRevision: known === 0 ? "absent" : known };
 }
 
 function outcomes(plan: AppPlan, view: ClusterView, event: MakeEvent): Write[] {

@@ -1,4 +1,4 @@
-import { DinpError, messageOf } from "../model/errors.js";
+import { messageOf } from "../model/errors.js";
 import type { InstanceId } from "../model/records.js";
 import type { RouteCache } from "../ports/route-cache.js";
 import type {
@@ -13,6 +13,7 @@ import { type ReadonlyRouteIndex, RouteIndex } from "../routing/route-index.js";
 import { compareTableVersions, formatTableVersion } from "../routing/table-version.js";
 import { childController, isAborted } from "./abort.js";
 import { InFlight } from "./in-flight.js";
+import { Latch } from "./latch.js";
 import { TableKeeper } from "./table-keeper.js";
 import { shrunkMsMax, TableTrust, type ServedTable } from "./table-trust.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
@@ -57,9 +58,14 @@ export interface RouteFollower {
   problem(): string | null;
   /** The next snapshot is right, however few routes it has: an operator has looked at it. */
   believe(): void;
-  /** True once a first table was applied; never false again. */
+  /**
+   * What was read or saved before may name ports that others have by now: unless the table is followed at this moment, its
+   * routes are served no more, and the saved table is removed. `DINP_UNAVAILABLE` when it cannot be.
+   */
+  distrust(): Promise<void>;
+  /** True once a first table was applied; false again only after {@link RouteFollower.distrust}, until the next one. */
   ready(): boolean;
-  /** Resolves when {@link RouteFollower.ready}; `DINP_ABORTED` when the signal aborts first. */
+  /** Resolves when the first table was applied; `DINP_ABORTED` when the signal aborts first. */
   whenReady(signal: AbortSignal): Promise<void>;
   /** A request to the instance is about to be sent. Each `begin` needs one `end`. */
   begin(instanceId: InstanceId): void;
@@ -82,11 +88,11 @@ class TableRouteFollower implements RouteFollower {
   readonly #inFlight = new InFlight();
   readonly #toAcknowledge = new Wakeup();
   readonly #toFollow = new Wakeup();
-  readonly #whenReady: Promise<void>;
-  #becomeReady: () => void = () => undefined;
+  readonly #firstTable = new Latch();
   #index = new RouteIndex();
   #version: RouteTableVersion | null = null;
   #problem: string | null = "the table was not read yet";
+  #mayStartFromCache = true;
   #started = false;
 
   constructor(options: RouteFollowerOptions) {
@@ -97,9 +103,6 @@ class TableRouteFollower implements RouteFollower {
     this.#trust = new TableTrust(options.clock);
     const { cache } = options;
     this.#keeper = cache === undefined ? null : new TableKeeper({ ...options, cache });
-    this.#whenReady = new Promise((resolve) => {
-      this.#becomeReady = resolve;
-    });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -133,19 +136,21 @@ class TableRouteFollower implements RouteFollower {
     this.#toFollow.wake();
   }
 
+  async distrust(): Promise<void> {
+    this.#mayStartFromCache = false;
+    if (this.#problem === null) return;
+    this.#index = new RouteIndex();
+    this.#version = null;
+    await this.#keeper?.discard();
+    this.#toFollow.wake();
+  }
+
   ready(): boolean {
     return this.#version !== null;
   }
 
   async whenReady(signal: AbortSignal): Promise<void> {
-    let abort: () => void = () => undefined;
-    const aborted = new Promise<void>((resolve) => {
-      abort = resolve;
-    });
-    signal.addEventListener("abort", abort, { once: true });
-    if (!signal.aborted) await Promise.race([this.#whenReady, aborted]);
-    signal.removeEventListener("abort", abort);
-    if (!this.ready()) throw new DinpError("DINP_ABORTED", "The wait for the first route table was aborted.");
+    await this.#firstTable.wait(signal, "the first route table");
   }
 
   begin(instanceId: InstanceId): void {
@@ -223,7 +228,7 @@ class TableRouteFollower implements RouteFollower {
     const saved = await keeper.load(signal);
     if (saved === null) return;
     await sleepQuietly(this.#clock, FIRST_TABLE_MS, signal);
-    if (isAborted(signal) || this.ready()) return;
+    if (isAborted(signal) || this.ready() || !this.#mayStartFromCache) return;
     this.#logger.warn("the route table does not answer; the one that was saved last is served", {
       version: formatTableVersion(saved.version),
       routes: saved.routes.length,
@@ -258,7 +263,7 @@ class TableRouteFollower implements RouteFollower {
 
   #applied(version: RouteTableVersion): void {
     this.#version = version;
-    this.#becomeReady();
+    this.#firstTable.open();
     this.#toAcknowledge.wake();
   }
 

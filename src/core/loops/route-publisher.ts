@@ -1,5 +1,6 @@
 import { isDinpError } from "../model/errors.js";
 import type { AppId, InstanceId } from "../model/records.js";
+import type { RouterProgress } from "../platform/cluster-source.js";
 import type { RecordChange } from "../ports/state-store.js";
 import type { Route, RouteChange, RouteTable, RouteTableVersion } from "../ports/route-table.js";
 import type { Clock, Logger } from "../ports/system.js";
@@ -8,6 +9,7 @@ import { type AppRouteInput, compareRoutes, routeKey } from "../routing/desired-
 import { diffRoutes, sameRoute } from "../routing/diff-routes.js";
 import { RouteClaims } from "../routing/route-claims.js";
 import { tellingFenced } from "./fenced.js";
+import { acknowledgedBy, isAtLeast, progressOf, type Acknowledged } from "./router-progress.js";
 import type { StateFollower } from "./state-follower.js";
 import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -50,7 +52,7 @@ export class RoutePublisher {
   readonly #absentSince = new Map<InstanceId, RouteTableVersion>();
   /** Instances that may have no record any more; null: any. */
   #gone: Set<InstanceId> | null = null;
-  #acknowledged: ReadonlyMap<string, Acknowledged> = new Map();
+  #acknowledged: ReadonlyMap<string, Acknowledged> | null = null;
 
   constructor(options: RoutePublisherOptions) {
     this.#options = options;
@@ -66,7 +68,7 @@ export class RoutePublisher {
     const since = this.#absence(instanceId);
     if (since === null) return false;
     for (const router of this.#options.follower.view.all("router")) {
-      const said = this.#acknowledged.get(router.id);
+      const said = this.#acknowledged?.get(router.id);
       if (said === undefined || !isAtLeast(said.version, since)) return false;
     }
     return true;
@@ -74,7 +76,22 @@ export class RoutePublisher {
 
   /** As {@link RoutePublisher.isUnrouted}, and no router has a request of the instance in flight. */
   readonly isDrained = (instanceId: InstanceId): boolean =>
-    this.isUnrouted(instanceId) && ![...this.#acknowledged.values()].some(({ busy }) => busy.has(instanceId));
+    this.isUnrouted(instanceId) &&
+    ![...(this.#acknowledged?.values() ?? [])].some(({ busy }) => busy.has(instanceId));
+
+  /** What each router last said; null before they were heard. */
+  get acknowledged(): ReadonlyMap<string, Acknowledged> | null {
+    return this.#acknowledged;
+  }
+
+  /** How far a router is; null before the routers were heard and the table was read. */
+  progressOf(routerId: string): RouterProgress | null {
+    if (this.#acknowledged === null || this.#version === null) return null;
+    const { view } = this.#options.follower;
+    const kept = [...this.#absentSince].filter(([id]) => view.get("placement", id) !== undefined);
+    const absent = kept.map(([, since]) => since);
+    return progressOf(this.#acknowledged.get(routerId), this.#version, absent);
+  }
 
   /** Publishes until the signal aborts; throws `DINP_FENCED` when the table has seen a newer leader. */
   async run(signal: AbortSignal): Promise<void> {
@@ -265,10 +282,7 @@ export class RoutePublisher {
   async #followRouters(signal: AbortSignal): Promise<void> {
     const { table, onProgress } = this.#options;
     const read = async (): Promise<void> => {
-      const said = await table.acknowledgements({ signal });
-      this.#acknowledged = new Map(
-        said.map(({ routerId, version, busy }) => [routerId, { version, busy: new Set(busy) }]),
-      );
+      this.#acknowledged = acknowledgedBy(await table.acknowledgements({ signal }));
       onProgress();
     };
     await read();
@@ -276,18 +290,6 @@ export class RoutePublisher {
   }
 }
 
-/** What a router last said of itself. */
-interface Acknowledged {
-  readonly version: RouteTableVersion;
-  readonly busy: ReadonlySet<InstanceId>;
-}
-
 function addressOf(change: RouteChange): { readonly host: string; readonly path: string } {
   return change.op === "put" ? change.route : change;
-}
-
-function isAtLeast(version: RouteTableVersion, wanted: RouteTableVersion): boolean {
-  if (version.incarnation !== wanted.incarnation) return false;
-  if (version.epoch !== wanted.epoch) return version.epoch > wanted.epoch;
-  return version.revision >= wanted.revision;
 }

@@ -1,15 +1,23 @@
 import { DinpError } from "../model/errors.js";
-import type { AppId, InstanceId, NodeId } from "../model/records.js";
+import type { AppId, InstanceId, NodeId, Release } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
 import { nextStartAt, type PlanPolicy } from "../plan/policy.js";
-import type { ClusterSource, NodeExecRequest, NodeLink, RoutingState } from "../platform/cluster-source.js";
+import type {
+  ClusterSource,
+  NodeExecRequest,
+  NodeLink,
+  RouterProgress,
+  RoutingState,
+} from "../platform/cluster-source.js";
 import type { PlanView } from "../platform/plan-views.js";
+import { openSecrets } from "../platform/secrets.js";
+import { noSecrets } from "../platform/without.js";
 import type { AgentRunRequest, ControlLinkServer } from "../ports/control-link.js";
 import type { RouteTable } from "../ports/route-table.js";
 import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
-import type { Clock, Logger, Random } from "../ports/system.js";
+import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
 import { type Committer, type FencedPlace, tellingFenced } from "./fenced.js";
@@ -19,6 +27,7 @@ import { planView } from "./plan-view.js";
 import { Reconciler } from "./reconciler.js";
 import { RoutePublisher } from "./route-publisher.js";
 import { StateFollower } from "./state-follower.js";
+import { StrayRouters } from "./stray-routers.js";
 import { repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
 import { WithdrawalKeeper } from "./withdrawal-keeper.js";
 
@@ -34,6 +43,8 @@ export interface ServerOptions {
   readonly appsDomain: string;
   /** Who this server is; two that may run at the same time must not share it. */
   readonly holder: string;
+  /** Opens the secrets of releases that are started here. Default: none, and such releases do not start. */
+  readonly secrets?: SecretBox;
   readonly leaseTtlMs?: number;
   /** Where this server answers: asked when it begins to lead, and others are told. Default: there are no others. */
   readonly announced?: () => ServerAddress;
@@ -114,8 +125,11 @@ export class Server implements ClusterSource {
   }
 
   /** A command beside an instance. Errors as those of {@link Server.logs}, and `Runtime.exec`'s. */
-  exec({ nodeId, ...request }: NodeExecRequest): AsyncIterable<ExecEvent> {
-    return this.#lead().agents.session(nodeId).exec(request);
+  async *exec({ nodeId, ...request }: NodeExecRequest): AsyncGenerator<ExecEvent, void, undefined> {
+    const session = this.#lead().agents.session(nodeId);
+    const { view } = this.#follower;
+    const release = view.get("release", view.get("placement", request.instanceId)?.releaseId ?? "");
+    yield* session.exec({ ...request, ...(await this.#secretsOf(release, request.signal)) });
   }
 
   /**
@@ -135,10 +149,20 @@ export class Server implements ClusterSource {
     }
     this.#oneOffs.set(runId, { nodeId: fit.node.id, release });
     try {
-      yield* agents.session(fit.node.id).run(request);
+      const secrets = await this.#secretsOf(release, request.signal);
+      yield* agents.session(fit.node.id).run({ ...request, ...secrets });
     } finally {
       this.#oneOffs.delete(runId);
     }
+  }
+
+  async #secretsOf(
+    release: Release | undefined,
+    signal: AbortSignal,
+  ): Promise<Pick<AgentRunRequest, "secrets">> {
+    if (release?.secrets === undefined) return {};
+    const { store, secrets = noSecrets } = this.#options;
+    return { secrets: await openSecrets({ store, secrets }, release, { signal }) };
   }
 
   /** What this leader would do now, or would if the hypothesis were committed. Writes nothing. */
@@ -172,6 +196,11 @@ export class Server implements ClusterSource {
     return { connected: agents.isConnected(nodeId), seenAt: agents.nodeSeenAt.get(nodeId) ?? null };
   }
 
+  /** How far a router is; null when this server does not lead, or has not heard the routers yet. */
+  routerProgress(routerId: string): RouterProgress | null {
+    return this.#leading?.routes.progressOf(routerId) ?? null;
+  }
+
   #lead(): Leading {
     if (this.#leading !== null) return this.#leading;
     throw new DinpError("DINP_UNAVAILABLE", "This server is not connected to the nodes yet.", {
@@ -181,6 +210,7 @@ export class Server implements ClusterSource {
 
   async #work(lease: Lease, signal: AbortSignal): Promise<void> {
     const { table, link, clock, random, logger, policy, appsDomain } = this.#options;
+    const { secrets = noSecrets } = this.#options;
     const follower = this.#follower;
     const store = this.#leadersStore();
     const silentAfterMs = policy.lostAfterMs;
@@ -192,6 +222,7 @@ export class Server implements ClusterSource {
       random,
       logger,
       lease,
+      secrets,
       silentAfterMs,
       onSeen: () => {
         reconciler.noteHeard();
@@ -207,8 +238,11 @@ export class Server implements ClusterSource {
       onFenced: () => this.#options.onFenced?.("table"),
       onProgress: () => {
         reconciler.noteRouters();
+        strays.noteSaid();
       },
     });
+    const acknowledged = (): RoutePublisher["acknowledged"] => routes.acknowledged;
+    const strays = new StrayRouters({ store, follower, acknowledged, clock, random, logger, lease });
     const reconciler = new Reconciler({
       store,
       follower,
@@ -236,6 +270,7 @@ export class Server implements ClusterSource {
         [
           (inner) => agents.run(inner),
           (inner) => routes.run(inner),
+          (inner) => strays.run(inner),
           (inner) => reconciler.run(inner),
           (inner) => withdrawals.run(inner),
           (inner) => this.#keepTidy(inner),

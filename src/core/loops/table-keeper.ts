@@ -19,6 +19,7 @@ export class TableKeeper {
   /** What is not saved yet; null: the whole table. */
   #unsaved: Change[] | null = null;
   #appended = 0;
+  #persisting: Promise<unknown> = Promise.resolve();
 
   constructor(options: { readonly cache: RouteCache; readonly logger: Logger }) {
     this.#cache = options.cache;
@@ -52,6 +53,19 @@ export class TableKeeper {
    * that table; where it cannot be saved, that means: when a start would find nothing.
    */
   async persist(present: () => RouteTableSnapshot, signal: AbortSignal): Promise<boolean> {
+    const persisting = this.#persist(present, signal);
+    this.#persisting = persisting;
+    return await persisting;
+  }
+
+  /** Removes what is saved; the next table is saved whole. `DINP_UNAVAILABLE`. */
+  async discard(): Promise<void> {
+    await this.#persisting;
+    this.#unsaved = null;
+    await this.#cache.clear();
+  }
+
+  async #persist(present: () => RouteTableSnapshot, signal: AbortSignal): Promise<boolean> {
     try {
       await this.#save(present, signal);
       return true;

@@ -11,11 +11,15 @@ export function isReservedEnvName(name: string): boolean {
 /**
  * Throws `DINP_INVALID` unless `env` can be an app's environment: names of `A-Z a-z 0-9 _` that do not begin with a
  * digit, none of the platform's own (`PORT`, `DINP_*`), values without NUL, and all of it within
- * `limits.envVariablesMax` and `limits.envBytesMax` (UTF-8 bytes of `NAME=value` and one more each).
+ * `limits.envVariablesMax` and `limits.envBytesMax` (UTF-8 bytes of `NAME=value` and one more each). `secretBytes`: how long
+ * the values of those variables are that are secrets, in bytes; they win over `env`.
  * Messages never contain a value: it may be a secret.
  */
-export function assertEnv(env: Readonly<Record<string, string>>): void {
-  const names = Object.keys(env);
+export function assertEnv(
+  env: Readonly<Record<string, string>>,
+  secretBytes: Readonly<Record<string, number>> = {},
+): void {
+  const names = [...new Set([...Object.keys(env), ...Object.keys(secretBytes)])];
   if (names.length > limits.envVariablesMax) {
     throw new DinpError(
       "DINP_INVALID",
@@ -27,6 +31,11 @@ export function assertEnv(env: Readonly<Record<string, string>>): void {
   let bytes = 0;
   for (const name of names) {
     assertEnvName(name);
+    const secret = Object.hasOwn(secretBytes, name) ? secretBytes[name] : undefined;
+    if (secret !== undefined) {
+      bytes += encoder.encode(name).length + secret + 2;
+      continue;
+    }
     const value: unknown = env[name];
     if (typeof value !== "string") throw refused(name, "its value is not text", "Write the value as text.");
     if (value.includes("\0")) throw refused(name, "its value contains a NUL character", "Remove the NUL.");

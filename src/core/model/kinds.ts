@@ -20,6 +20,7 @@ import type {
   Setting,
   Token,
 } from "./records.js";
+import { secretVersionKey, type SecretVersion } from "./secrets.js";
 import { withdrawalKey, type Withdrawal } from "./withdrawal.js";
 
 /** Every kind of record and its type. */
@@ -34,6 +35,7 @@ export interface RecordTypes {
   readonly buildLog: BuildLogRecord;
   readonly base: Base;
   readonly registryAccount: RegistryAccount;
+  readonly secretVersion: SecretVersion;
   readonly imageDiscard: ImageDiscard;
   readonly rollout: Rollout;
   readonly crash: CrashRecord;
@@ -104,6 +106,11 @@ export const kindSchemas: { readonly [K in Kind]: KindSchema<RecordTypes[K]> } =
     key: (account) => registryAccountKey(account.teamId, account.host),
     unique: {},
     indexes: { team: (account) => account.teamId },
+  },
+  secretVersion: {
+    key: ({ appId, name, version }) => secretVersionKey(appId, name, version),
+    unique: {},
+    indexes: { app: (version) => version.appId },
   },
   imageDiscard: { key: (discard) => discard.id, unique: {}, indexes: {} },
   rollout: {

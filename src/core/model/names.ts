@@ -24,6 +24,15 @@ export function assertNodeId(id: string): void {
   });
 }
 
+/** Throws `DINP_INVALID` unless `id` can name a router: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit. */
+export function assertRouterId(id: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(id)) return;
+  throw new DinpError("DINP_INVALID", `${JSON.stringify(id.slice(0, 80))} cannot name a router.`, {
+    hint: "Use 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.",
+    details: { field: "id" },
+  });
+}
+
 /** True for a host name of DNS labels with at least two of them (253 characters at most). */
 export function isHostName(host: string): boolean {
   const labels = host.split(".");

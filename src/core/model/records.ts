@@ -5,6 +5,7 @@
  */
 
 import type { JsonValue } from "./errors.js";
+import type { SecretRef } from "./secrets.js";
 
 export type AppId = string;
 export type ReleaseId = string;
@@ -88,6 +89,8 @@ export interface Release {
   readonly env: Readonly<Record<string, string>>;
   /** From the pushed manifest: replaced by the next push. */
   readonly manifestEnv: Readonly<Record<string, string>>;
+  /** Variables whose values are stored sealed, and not here; they win over the others. Absent: none. */
+  readonly secrets?: Readonly<Record<string, SecretRef>>;
   readonly memoryMb: number;
   /** Thousandths of one processor. */
   readonly cpuMillis: number;
@@ -324,10 +327,16 @@ export interface CrashRecord {
   readonly logTail: readonly string[];
 }
 
-/** A router whose acknowledgement drains and port reuse wait for, until an operator forgets it. */
+/**
+ * A router whose acknowledgement drains and port reuse wait for, until an operator forgets it. Written by the platform, and by the
+ * leader for a router that it hears of without a record; who writes a new one also writes the setting
+ * `router-registrations`.
+ */
 export interface RouterRegistration {
   readonly id: string;
+  /** Where it is, for people; may be empty. */
   readonly address: string;
+  /** Another one says that it was forgotten in between. */
   readonly registeredAt: number;
 }
 
@@ -337,8 +346,8 @@ export interface Token {
   /** Hex SHA-256 of the secret (256 random bits, so a plain hash is enough). */
   readonly hash: string;
   readonly subject: string;
-  /** `member`: everything but what says that only an admin may. */
-  readonly role: "admin" | "member";
+  /** `member`: everything but what says that only an admin may. `router`: to register routers, and nothing else. */
+  readonly role: "admin" | "member" | "router";
   readonly createdAt: number;
 }
 

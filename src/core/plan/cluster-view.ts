@@ -1,4 +1,5 @@
 import type { Kind, RecordTypes } from "../model/kinds.js";
+import { routerRegistrationsKey } from "../model/router-registrations.js";
 import type { AppId, InstanceId, NodeId, Placement, Release, Revision } from "../model/records.js";
 import type { RecordChange, Snapshot } from "../ports/state-store.js";
 
@@ -14,6 +15,7 @@ export const viewKinds = Object.freeze([
   "crash",
   "router",
   "withdrawal",
+  "setting",
 ] as const satisfies readonly Kind[]);
 
 export type ViewKind = (typeof viewKinds)[number];
@@ -131,6 +133,7 @@ function newTables(): Tables {
     crash: new Table<"crash">(() => null),
     router: new Table<"router">(() => null),
     withdrawal: new Table<"withdrawal">((withdrawal) => withdrawal.appId),
+    setting: new Table<"setting">(() => null),
   };
 }
 
@@ -218,6 +221,7 @@ export class ClusterIndex implements ClusterView {
     if (kind === "app") touched.apps.add(key);
     else if (kind === "node") touched.nodes.add(key);
     else if (kind === "router") touched.routers = true;
+    else if (kind === "setting") touched.routers ||= key === routerRegistrationsKey;
     else {
       if (value !== null) touched.apps.add(value.appId);
       const before = this.get(kind, key)?.appId;

@@ -154,7 +154,7 @@ export function releaseView(
     digest: release.image.digest,
     template: release.template,
     command: release.command,
-    envNames: [...new Set([...Object.keys(release.manifestEnv), ...Object.keys(release.env)])].sort(),
+    envNames: envNames(release),
     memoryMb: release.memoryMb,
     cpuMillis: release.cpuMillis,
     createdAt: release.createdAt,
@@ -163,6 +163,10 @@ export function releaseView(
     current: app.currentRelease === release.id,
     rollout: rollouts === null ? null : rolloutVerdict({ app, rollouts }, release),
   };
+}
+
+function envNames({ manifestEnv, env, secrets = {} }: Release): readonly string[] {
+  return [...new Set([manifestEnv, env, secrets].flatMap((each) => Object.keys(each)))].sort();
 }
 
 export function domainView(domain: Domain): DomainView {

@@ -16,6 +16,7 @@ import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
 import { discardWrites } from "./discards.js";
 import { chargeDeletion } from "./deletion-budget.js";
 import type { ScaleRequest } from "./requests.js";
+import { secretVersionsOf } from "./secrets.js";
 import { quoted } from "./text.js";
 import { assertInstances } from "./validate.js";
 import type { AppDetail, AppView } from "./views.js";
@@ -121,7 +122,7 @@ export async function setDesired(
 
 /**
  * Commits the app's deletion: a tombstone, which alone lets the leader end what the app owns; its domains are free at
- * once. `DINP_CONFIRMATION_REQUIRED` when many apps were deleted within a short time and `confirm` is not true.
+ * once, and its secrets are gone. `DINP_CONFIRMATION_REQUIRED` when many apps were deleted within a short time and `confirm` is not true.
  */
 export async function deleteApp(
   context: PlatformContext,
@@ -136,6 +137,7 @@ export async function deleteApp(
     const budget = await chargeDeletion(context, name, request.confirm === true, now, options);
     const domains = await listOf(store, "domain", app.id, options);
     const releases = await listOf(store, "release", app.id, options);
+    const secrets = await secretVersionsOf(store, app.id, options);
     return {
       writes: [
         { op: "put", kind: "app", value: app, ifRevision: stored.revision },
@@ -145,6 +147,7 @@ export async function deleteApp(
           kind: "domain",
           key: domainKey(host, path),
         })),
+        ...secrets.map(({ key }): Write => ({ op: "delete", kind: "secretVersion", key })),
         ...discardWrites(releases.map(({ image }) => image)),
       ],
       events: [{ type: "app.deleted", message: `deleted ${quoted(name)}`, app }],

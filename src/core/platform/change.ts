@@ -47,6 +47,7 @@ export async function change<T extends object>(
   options: WriteOptions,
   prepare: (now: number) => Promise<Change<T>>,
 ): Promise<T> {
+  assertMayChange(operation, options);
   const memory = openMemory<T>(context, operation, input, options);
   const unknown: UnknownAttempt<T>[] = [];
   for (let attempt = 1; ; attempt += 1) {
@@ -75,6 +76,14 @@ export async function change<T extends object>(
       await pause(context, attempt, options.signal);
     }
   }
+}
+
+/** Whatever a front lets through: a router's token changes nothing else. */
+function assertMayChange(operation: string, { caller }: WriteOptions): void {
+  if (caller.role !== "router" || operation === "router.register") return;
+  throw new DinpError("DINP_FORBIDDEN", "A router's token may register routers, and nothing else.", {
+    hint: "Log in with a token of your own.",
+  });
 }
 
 /** A lost race is run again: the next reading sees who won. */

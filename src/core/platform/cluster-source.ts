@@ -1,6 +1,7 @@
 import { DinpError } from "../model/errors.js";
 import type { App, NodeId, Release } from "../model/records.js";
 import type { AgentExecRequest, AgentRunRequest } from "../ports/control-link.js";
+import type { RouteTableVersion } from "../ports/route-table.js";
 import type { ExecEvent } from "../ports/runtime.js";
 import type { PlanView } from "./plan-views.js";
 
@@ -18,6 +19,18 @@ export interface NodeLink {
   readonly seenAt: number | null;
 }
 
+/** How far a router is with the route table. */
+export interface RouterProgress {
+  /** The newest table that it acknowledged; null when it has none. */
+  readonly acknowledged: RouteTableVersion | null;
+  /** Revisions between that and the present table; null when they cannot be compared. */
+  readonly behind: number | null;
+  /** Instances that are off its table with a request in flight. */
+  readonly busy: number;
+  /** Instances out of the present table whose ports wait for it. */
+  readonly holdsUp: number;
+}
+
 /** What the platform asks of the leading server: it knows the nodes and the plan. A `Server` is one. */
 export interface ClusterSource {
   exec(request: NodeExecRequest): AsyncIterable<ExecEvent>;
@@ -29,6 +42,8 @@ export interface ClusterSource {
   routing(instanceId: string): RoutingState | null;
   /** How the leader stands with a node; null when this server does not lead. */
   nodeLink(nodeId: NodeId): NodeLink | null;
+  /** How far a router is; null when this server does not lead, or has not heard the routers yet. */
+  routerProgress(routerId: string): RouterProgress | null;
 }
 
 /** Stands in for a leading server where there is none. */
@@ -39,6 +54,7 @@ export const noCluster: ClusterSource = Object.freeze({
   nextStartAt: () => null,
   routing: () => null,
   nodeLink: () => null,
+  routerProgress: () => null,
 });
 
 function refuse(): never {

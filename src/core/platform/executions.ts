@@ -7,6 +7,7 @@ import { toRecord } from "./change.js";
 import { commandText } from "./command-text.js";
 import type { Caller, PlatformContext } from "./context.js";
 import type { ExecRequest, RunRequest } from "./requests.js";
+import { openSecrets } from "./secrets.js";
 import { printable, quoted } from "./text.js";
 import { assertInteger } from "./validate.js";
 
@@ -106,8 +107,7 @@ export class PlatformExecutions {
     const startedAt = clock.monotonicMs();
     let outcome = "its client left";
     try {
-      const env = { ...job.release.manifestEnv, ...job.release.env };
-      const text = `${job.kind} ${job.where}: ${commandText(request.command, env)}`;
+      const text = `${job.kind} ${job.where}: ${await this.#commandText(job, request, options)}`;
       await this.#tell(job, `${job.kind}.started`, text, options.caller.subject);
       const limit = this.#limit(timeoutMs, over);
       try {
@@ -142,6 +142,21 @@ export class PlatformExecutions {
           error: messageOf(error),
         });
       });
+    }
+  }
+
+  /** A command may hold a secret: without knowing the secrets, only its program is told. */
+  async #commandText(
+    { release }: Job,
+    { command }: ExecRequest | RunRequest,
+    options: ExecutionOptions,
+  ): Promise<string> {
+    try {
+      const secrets = await openSecrets(this.#context, release, options);
+      return commandText(command, { ...release.manifestEnv, ...release.env, ...secrets });
+    } catch (error) {
+      if (isDinpError(error, "DINP_ABORTED")) throw error;
+      return `${commandText(command.slice(0, 1), {})} …`;
     }
   }
 

@@ -38,9 +38,12 @@ import { pageApps, pageEvents, pageInstances, pageReleases } from "./paging.js";
 import { planChange } from "./change-plan.js";
 import { planPush } from "./push-plan.js";
 import { addRegistry, listRegistries, removeRegistry, type RegistryRequest } from "./registries.js";
+import { routerOperations, type RouterOperations } from "./router-operations.js";
 import { RepositoryUse } from "./repository-use.js";
+import { listSecretKeys, tryReseal } from "./resealing.js";
+import { trimSecrets } from "./trim-secrets.js";
 import { noRegistries, noSecrets } from "./without.js";
-import { createRelease, listReleases, rollback } from "./releases.js";
+import { createRelease, listReleases } from "./releases.js";
 import type {
   AppsQuery,
   BuildsQuery,
@@ -60,6 +63,7 @@ import type {
   RunRequest,
   ScaleRequest,
 } from "./requests.js";
+import { rollback } from "./rollback.js";
 import { followRollout, getRollout } from "./rollouts.js";
 import { templateViews, type TemplateView } from "./template-views.js";
 import { trimAnswers, trimBuilds, trimEvents, trimReleases } from "./tidy.js";
@@ -83,6 +87,7 @@ import type {
   ReleaseResult,
   ReleaseView,
   RolloutView,
+  SecretKeysView,
 } from "./views.js";
 
 /**
@@ -92,7 +97,7 @@ import type {
  * Errors besides those named: `DINP_INVALID` (its `details.field` names what), `DINP_NOT_FOUND`,
  * `DINP_IDEMPOTENCY_KEY_REUSED`, `DINP_CONFLICT` (lost too many races; try again), and the store's.
  */
-export interface Platform {
+export interface Platform extends RouterOperations {
   info(): PlatformInfo;
   createAdminToken(request?: { readonly subject?: string }, options?: ReadOptions): Promise<NewToken>;
   /** Whose secret it is; `DINP_UNAUTHENTICATED`. */
@@ -158,6 +163,8 @@ export interface Platform {
 
   getEnv(name: string, options?: ReadOptions): Promise<EnvView>;
   changeEnv(name: string, request: EnvRequest, options: WriteOptions): Promise<ReleaseResult>;
+  /** The keys that secrets are sealed with, by name. */
+  listSecretKeys(options?: ReadOptions): Promise<SecretKeysView>;
   /** What the app may do beyond the runtime's defaults. */
   getGrants(name: string, options?: ReadOptions): Promise<AppGrants>;
   /** Grants exactly this, and replaces the instances by a new release. `DINP_FORBIDDEN` unless the caller is an admin. */
@@ -204,7 +211,10 @@ export interface Platform {
   /** The newest, oldest first, then each new one; ends without an error when the signal aborts. */
   followEvents(request: EventsRequest, options: { readonly signal: AbortSignal }): AsyncIterable<EventView>;
 
-  /** Deletes old events, answers, releases and build records beyond their bounds, and images that nothing needs any more. To be called now and then by one process. */
+  /**
+   * Deletes old events, answers, releases, versions of secrets and build records beyond their bounds, and images that nothing
+   * needs any more; seals anew what older keys have sealed. To be called now and then by one process.
+   */
   tidy(options?: ReadOptions): Promise<void>;
 }
 
@@ -262,6 +272,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     changeEnv: (name, request, write) => changeEnv(context, name, request, write),
     getGrants: (name, read = {}) => getGrants(context, name, read),
     setGrants: (name, grants, write) => setGrants(context, name, grants, write),
+    listSecretKeys: (read = {}) => listSecretKeys(context, read),
     listDomains: (name, read = {}) => listDomains(context, name, read),
     addDomain: (name, request, write) => addDomain(context, name, request, write),
     removeDomain: (name, request, write) => removeDomain(context, name, request, write),
@@ -277,6 +288,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     createJoinToken: (request, write) => createJoinToken(context, request, write),
     listJoinTokens: (read = {}) => listJoinTokens(context, read),
     revokeJoinToken: (id, write) => revokeJoinToken(context, id, write),
+    ...routerOperations(context),
     listTemplates: () => templateViews(context.builder.templates),
     listEvents: (request, read = {}) => listEvents(context, request, read),
     followEvents: (request, { signal }) => followEvents(context, request, signal),
@@ -286,7 +298,9 @@ export function createPlatform(options: PlatformOptions): Platform {
       await trimBuilds(context.store, read);
       await trimReleases(context.store, read);
       await trimJoinTokens(context, read);
+      await trimSecrets(context.store, read);
       await discardImages(context, read);
+      await tryReseal(context, read);
     },
   };
 }

@@ -1,5 +1,4 @@
 import { argumentsOf, templateNamed, type Template } from "../build/index.js";
-import { assertEnv } from "../model/env.js";
 import { DinpError, isDinpError } from "../model/errors.js";
 import { newTimeId } from "../model/ids.js";
 import { assertCommand, parseManifest } from "../model/manifest.js";
@@ -15,6 +14,7 @@ import type { ReleaseSource } from "./release-source.js";
 import { contentOf, isSettled, nextApp } from "./releases.js";
 import type { ReleaseContent } from "./release-writes.js";
 import type { PlanRequest } from "./requests.js";
+import { assertNotSecret, environmentChecks } from "./secrets.js";
 import { assertSizes } from "./validate.js";
 
 /** What a push would be made of; what is null or false is not known before the code is built. */
@@ -57,7 +57,7 @@ export async function planPush(
   };
   const isSame =
     planned.image !== null && current !== null && (await isSettled(context, current, content, options));
-  const { domains, problems } = await checks(context, app, content, planned, now, options);
+  const { domains, problems } = await checks(context, { app, content, planned, request, now }, options);
   const plan = context
     .cluster()
     .plan(isSame ? { app, release: current } : { app: { ...app, currentRelease: release.id }, release });
@@ -123,12 +123,16 @@ function plannedBuild(
 /** What would be claimed, and what a push would be refused for. */
 async function checks(
   context: PlatformContext,
-  app: App,
-  content: ReleaseContent,
-  planned: Planned,
-  now: number,
+  push: {
+    readonly app: App;
+    readonly content: ReleaseContent;
+    readonly planned: Planned;
+    readonly request: PlanRequest;
+    readonly now: number;
+  },
   options: ReadOptions,
 ): Promise<{ readonly domains: readonly string[]; readonly problems: readonly string[] }> {
+  const { app, content, planned, request, now } = push;
   const problems: string[] = [];
   const attempt = async (check: () => Promise<void> | void): Promise<void> => {
     try {
@@ -140,7 +144,10 @@ async function checks(
   };
   const domains: string[] = [];
   await attempt(() => {
-    assertEnv({ ...content.manifestEnv, ...content.env });
+    assertNotSecret(request.env ?? {}, content.secrets);
+  });
+  await attempt(async () => {
+    await environmentChecks(context, app.id, content, options);
   });
   await attempt(() => assertPort(context, content.template, options));
   await attempt(() => assertPrograms(context, content.requires, options));
@@ -194,8 +201,8 @@ function text(value: unknown): string | null {
 }
 
 function envChanges(current: Release | null, content: ReleaseContent): PushPlanView["env"] {
-  const before = new Map(Object.entries({ ...current?.manifestEnv, ...current?.env }));
-  const after = new Map(Object.entries({ ...content.manifestEnv, ...content.env }));
+  const before = comparableEnv(current);
+  const after = comparableEnv(content);
   return {
     added: [...after.keys()].filter((name) => !before.has(name)).sort(),
     removed: [...before.keys()].filter((name) => !after.has(name)).sort(),
@@ -203,4 +210,16 @@ function envChanges(current: Release | null, content: ReleaseContent): PushPlanV
       before.has(name) && before.get(name) !== value ? [name] : [],
     ),
   };
+}
+
+/** What tells whether a variable changes: its value, or which version of a secret it is. */
+function comparableEnv(
+  content: Pick<ReleaseContent, "env" | "manifestEnv" | "secrets"> | null,
+): ReadonlyMap<string, string> {
+  const plain = Object.entries({ ...content?.manifestEnv, ...content?.env });
+  const secrets = Object.entries(content?.secrets ?? {});
+  return new Map([
+    ...plain.map(([name, value]) => [name, `= ${value}`] as const),
+    ...secrets.map(([name, { secret, version }]) => [name, `${secret} ${String(version)}`] as const),
+  ]);
 }

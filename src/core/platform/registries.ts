@@ -7,6 +7,7 @@ import { withSignal } from "./app-records.js";
 import { change } from "./change.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
 import { printable, quoted } from "./text.js";
+import { registryPurpose, seal } from "./sealing.js";
 import type { RegistryView } from "./views.js";
 
 /** How a registry is to be asked for images. */
@@ -51,7 +52,9 @@ export async function addRegistry(
   // Says what is wrong with it before anything is kept.
   await context.registries.connect(access).close();
   const sealedPassword =
-    credentials === null ? null : await context.secrets.seal(credentials.password, purposeOf(host));
+    credentials === null
+      ? null
+      : await seal(context, credentials.password, registryPurpose(TEAM, host), options);
   // The password is no part of what a repeated request is recognized by: a hash of it would be kept.
   const input = { host, username, ca, plainHttp };
   return change(context, "registry.add", input, options, async (now) => {
@@ -114,13 +117,8 @@ export async function accessTo(
   }
   const { username, sealedPassword, ca, plainHttp } = account;
   if (username === null || sealedPassword === null) return { host, credentials: null, ca, plainHttp };
-  const password = await context.secrets.open(sealedPassword, purposeOf(host));
+  const password = await context.secrets.open(sealedPassword, registryPurpose(TEAM, host));
   return { host, credentials: { username, password }, ca, plainHttp };
-}
-
-/** Moved to the record of another registry or team, a password cannot be opened. */
-function purposeOf(host: string): string {
-  return `registry ${registryAccountKey(TEAM, host)}`;
 }
 
 function viewOf({ host, username, ca, plainHttp, createdAt, createdBy }: RegistryAccount): RegistryView {

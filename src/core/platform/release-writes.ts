@@ -20,6 +20,7 @@ export function contentOfRelease(release: ReleaseContent): ReleaseContent {
     requires: release.requires,
     env: release.env,
     manifestEnv: release.manifestEnv,
+    ...secretsField(release.secrets),
     memoryMb: release.memoryMb,
     cpuMillis: release.cpuMillis,
     check: release.check,
@@ -28,6 +29,11 @@ export function contentOfRelease(release: ReleaseContent): ReleaseContent {
     buildId: release.buildId,
     note: release.note,
   };
+}
+
+/** A release without secrets says nothing of them. */
+export function secretsField(refs: Release["secrets"]): Pick<Release, "secrets"> {
+  return refs === undefined || Object.keys(refs).length === 0 ? {} : { secrets: refs };
 }
 
 /** True when instances of the two would not differ in anything: of which build they are, and why, does not count. */

@@ -1,20 +1,11 @@
 import { argumentsOf, type Template } from "../build/index.js";
 import { defaultCheck, releaseDefaults } from "../model/defaults.js";
-import { assertEnv } from "../model/env.js";
-import { DinpError } from "../model/errors.js";
 import { newId } from "../model/ids.js";
 import { assertCommand } from "../model/manifest.js";
 import { assertAppName } from "../model/names.js";
 import type { App, Release, Rollout } from "../model/records.js";
-import type { Stored } from "../ports/state-store.js";
-import {
-  findApp,
-  findAppEvenDeleted,
-  listOf,
-  requireApp,
-  requireCurrent,
-  withSignal,
-} from "./app-records.js";
+import type { Stored, Write } from "../ports/state-store.js";
+import { findApp, findAppEvenDeleted, listOf, requireCurrent, withSignal } from "./app-records.js";
 import { releaseView } from "./app-views.js";
 import { change, type Change, type NewEvent } from "./change.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
@@ -22,16 +13,16 @@ import { appRepository } from "./discards.js";
 import { claimDomains } from "./domains.js";
 import { assertBase, assertPort, assertPrograms, programsOf } from "./programs.js";
 import {
-  contentOfRelease,
   releaseChange,
   sameContent,
+  secretsField,
   unchangedRelease,
   type ReleaseContent,
 } from "./release-writes.js";
+import { assertNotSecret, environmentChecks } from "./secrets.js";
 import { sourceOf, type ReleaseSource } from "./release-source.js";
-import type { ReleaseRequest, RollbackRequest } from "./requests.js";
-import { printable, quoted } from "./text.js";
-import { assertInteger, assertSizes } from "./validate.js";
+import type { ReleaseRequest } from "./requests.js";
+import { assertSizes } from "./validate.js";
 import type { ReleaseResult, ReleaseView } from "./views.js";
 
 /** Newest first, each with how its rollout stands. */
@@ -46,7 +37,8 @@ export async function listReleases(
   return releases.sort((a, b) => b.number - a.number).map((release) => releaseView(app, release, rollouts));
 }
 
-async function rolloutsOf(
+/** By release. */
+export async function rolloutsOf(
   context: PlatformContext,
   app: App,
   options: ReadOptions,
@@ -89,11 +81,12 @@ function makeRelease(
         : await requireCurrent(context.store, known.value, options);
     const app = nextApp(context, name, known?.value ?? null, source, request, now);
     const content = contentOf(context.builder.templates, source, request, current);
-    assertEnv({ ...content.manifestEnv, ...content.env });
+    assertNotSecret(request.env ?? {}, content.secrets);
+    const checks = await environmentChecks(context, app.id, content, options);
     await assertPort(context, content.template, options);
     await assertPrograms(context, content.requires, options);
     await assertBase(context, content, options);
-    return pushChange(context, { known, app, current, content, source, now }, options);
+    return pushChange(context, { known, app, current, content, checks, source, now }, options);
   });
 }
 
@@ -134,6 +127,7 @@ export function contentOf(
     ...startOf(templates, source, request),
     env: { ...current?.env, ...request.env },
     manifestEnv: manifest.env ?? {},
+    ...secretsField(current?.secrets),
     memoryMb: request.memoryMb ?? manifest.memoryMb ?? current?.memoryMb ?? releaseDefaults.memoryMb,
     cpuMillis: request.cpuMillis ?? manifest.cpuMillis ?? current?.cpuMillis ?? releaseDefaults.cpuMillis,
     check:
@@ -163,6 +157,8 @@ interface Push {
   readonly app: App;
   readonly current: Release | null;
   readonly content: ReleaseContent;
+  /** What the release relies on. */
+  readonly checks: readonly Write[];
   readonly source: ReleaseSource;
   readonly now: number;
 }
@@ -174,16 +170,17 @@ async function pushChange(
 ): Promise<Change<ReleaseResult>> {
   const { known, app, current, content, now } = push;
   const hosts = (push.source.manifest?.domains ?? []).map((host) => ({ host }));
-  const { writes } = await claimDomains(context, app, hosts, now, options);
-  const events = pushEvents(push, writes.length);
+  const { writes: claims } = await claimDomains(context, app, hosts, now, options);
+  const events = pushEvents(push, claims.length);
   const appRevision = known?.revision ?? "absent";
   if (current === null || !(await isSettled(context, current, content, options))) {
+    const writes = [...claims, ...push.checks];
     return releaseChange(context, { app, appRevision, current, content, now, writes, events }, options);
   }
   const result = unchangedRelease(app, current);
   if (events.length === 0) return { writes: [], events, result };
   return {
-    writes: [{ op: "put", kind: "app", value: app, ifRevision: appRevision }, ...writes],
+    writes: [{ op: "put", kind: "app", value: app, ifRevision: appRevision }, ...claims],
     events,
     result,
   };
@@ -220,69 +217,4 @@ function pushEvents({ known, app }: Push, domainCount: number): NewEvent[] {
     });
   }
   return events;
-}
-
-/** Makes a new release out of an old one, variables included. */
-export async function rollback(
-  context: PlatformContext,
-  name: string,
-  request: RollbackRequest,
-  options: WriteOptions,
-): Promise<ReleaseResult> {
-  if (request.to !== undefined) assertInteger("to", request.to, 1, Number.MAX_SAFE_INTEGER);
-  return change(context, "release.rollback", { name, request }, options, async (now) => {
-    const stored = await requireApp(context.store, name, options);
-    const current = await requireCurrent(context.store, stored.value, options);
-    const releases = await listOf(context.store, "release", stored.key, options);
-    const target =
-      request.to === undefined
-        ? lastGood(releases, current, await rolloutsOf(context, stored.value, options), name)
-        : chosen(releases, current, request.to, name);
-    await assertPort(context, target.template, options);
-    await assertPrograms(context, target.requires, options);
-    return releaseChange(
-      context,
-      {
-        app: stored.value,
-        appRevision: stored.revision,
-        current,
-        content: { ...contentOfRelease(target), note: `rollback to ${String(target.number)}` },
-        now,
-      },
-      options,
-    );
-  });
-}
-
-function chosen(releases: readonly Release[], current: Release, to: number, name: string): Release {
-  if (to === current.number) {
-    throw new DinpError("DINP_INVALID", `Release ${String(to)} of ${quoted(name)} is the current one.`, {
-      hint: "List the releases, and name another one.",
-      details: { field: "to" },
-    });
-  }
-  const found = releases.find((release) => release.number === to);
-  if (found !== undefined) return found;
-  throw new DinpError("DINP_NOT_FOUND", `The app ${quoted(name)} has no release ${String(to)}.`, {
-    hint: `Its newest is ${String(current.number)}; list the releases to see all.`,
-    details: { field: "to" },
-  });
-}
-
-/** The newest release that ran well and differs from the current one: going back to a copy would change nothing. */
-function lastGood(
-  releases: readonly Release[],
-  current: Release,
-  rollouts: ReadonlyMap<string, Rollout>,
-  name: string,
-): Release {
-  const good = releases
-    .filter((release) => rollouts.get(release.id)?.state === "complete" && !sameContent(release, current))
-    .sort((a, b) => b.number - a.number)[0];
-  if (good !== undefined) return good;
-  throw new DinpError(
-    "DINP_NOT_FOUND",
-    `The app ${quoted(name)} has no other release that ran well, so there is nothing to go back to.`,
-    { hint: printable("List the releases, and name one to go back to it all the same.") },
-  );
 }

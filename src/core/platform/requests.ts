@@ -30,12 +30,16 @@ export interface ScaleRequest {
 
 export interface EnvRequest {
   readonly set?: Readonly<Record<string, string>> | undefined;
+  /** As `set`, for values that are stored sealed and never told again; each at most 64 KiB. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
   readonly unset?: readonly string[] | undefined;
 }
 
 export interface RollbackRequest {
   /** Number of the release to go back to. Default: the newest other one whose rollout completed. */
   readonly to?: number | undefined;
+  /** Which values its secrets get: their latest ones (default), or those that the release had. */
+  readonly secrets?: "latest" | "as-released" | undefined;
 }
 
 export interface DomainRequest {

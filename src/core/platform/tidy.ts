@@ -117,7 +117,8 @@ async function trimReleasesOf(
   return surplus.length;
 }
 
-async function neededReleases(
+/** Releases of the app that may still be started, or that something of is still there. */
+export async function neededReleases(
   store: StateStore,
   app: App,
   options: ReadOptions,

@@ -1,5 +1,6 @@
 import { DinpError } from "../model/errors.js";
 import { newId, randomText } from "../model/ids.js";
+import type { Token } from "../model/records.js";
 import { withSignal } from "./app-records.js";
 import { sha256Hex } from "./canonical.js";
 import type { Caller, PlatformContext, ReadOptions } from "./context.js";
@@ -17,37 +18,38 @@ export interface NewToken {
 const SECRET_LENGTH = 52;
 const SECRET = /^dinp_[0-9a-z]{52}$/;
 
+/** A new token's secret and its record, which is not stored yet. */
+export function newToken(
+  { random, clock, hasher }: Pick<PlatformContext, "random" | "clock" | "hasher">,
+  { subject, role }: Pick<Token, "subject" | "role">,
+): { readonly secret: string; readonly record: Token } {
+  const secret = `dinp_${randomText(random, SECRET_LENGTH)}`;
+  const id = newId(random, "token");
+  return { secret, record: { id, hash: sha256Hex(hasher, secret), subject, role, createdAt: clock.now() } };
+}
+
 /** Makes a token that may do everything. */
 export async function createAdminToken(
   context: PlatformContext,
   request: { readonly subject?: string },
   options: ReadOptions,
 ): Promise<NewToken> {
-  const { random, clock, hasher, store } = context;
-  const secret = `dinp_${randomText(random, SECRET_LENGTH)}`;
   const subject = printable(request.subject ?? "admin", 100);
-  const now = clock.now();
-  const id = newId(random, "token");
+  const { secret, record } = newToken(context, { subject, role: "admin" });
   const event = toRecord(
     context,
     { type: "token.created", message: `made a token for ${subject}` },
     "platform",
-    now,
+    record.createdAt,
   );
-  const hash = sha256Hex(hasher, secret);
-  await store.commit(
+  await context.store.commit(
     [
-      {
-        op: "put",
-        kind: "token",
-        value: { id, hash, subject, role: "admin", createdAt: now },
-        ifRevision: "absent",
-      },
+      { op: "put", kind: "token", value: record, ifRevision: "absent" },
       { op: "put", kind: "event", value: event, ifRevision: "absent" },
     ],
     withSignal(options),
   );
-  return { id, subject, secret };
+  return { id: record.id, subject, secret };
 }
 
 /**

@@ -3,6 +3,7 @@
  * Times are milliseconds since the Unix epoch.
  */
 
+import type { RouteTableVersion } from "../ports/route-table.js";
 import type { AppManifest, EventRecord, InstancePhase, Node, Token } from "../model/records.js";
 
 /** Facts about this platform that anyone may know. */
@@ -159,11 +160,35 @@ export interface ReleaseResult extends ReleaseView {
   readonly unchanged: boolean;
 }
 
+/** A variable whose value is a secret, which is never told. */
+export interface SecretView {
+  readonly version: number;
+  /** When this version was set, and by whom; null when that is not known any more. */
+  readonly setAt: number | null;
+  readonly setBy: string | null;
+}
+
 export interface EnvView {
   /** Set by the user; wins over `manifestEnv`. */
   readonly env: Readonly<Record<string, string>>;
   /** From the last push's manifest. */
   readonly manifestEnv: Readonly<Record<string, string>>;
+  /** Set by the user; they win over both. */
+  readonly secrets: Readonly<Record<string, SecretView>>;
+}
+
+/** The keys that stored secrets are sealed with. */
+export interface SecretKeysView {
+  /** The one that seals first, then the others, then those that are missing. */
+  readonly keys: readonly {
+    readonly name: string;
+    /** `opens`: what it sealed before; with nothing left, it may go. `missing`: what it sealed cannot be opened. */
+    readonly state: "seals" | "opens" | "missing";
+    /** Stored secrets that are sealed with it. */
+    readonly sealed: number;
+  }[];
+  /** Stored secrets that do not say with which key they are sealed. */
+  readonly unnamed: number;
 }
 
 export interface BuildView {
@@ -256,6 +281,29 @@ export interface JoinTokenView {
 /** A join token that was just made: its secret is told this once. */
 export interface NewJoinToken extends JoinTokenView {
   readonly secret: string;
+}
+
+/** A router that drains and ports wait for. What only the leading server knows is null where nobody says it. */
+export interface RouterView {
+  readonly id: string;
+  /** Where it is, for people; may be empty. */
+  readonly address: string;
+  /** Another one says that it was forgotten in between. */
+  readonly registeredAt: number;
+  /** The newest table that all its new requests go by; null also when it has acknowledged none. */
+  readonly acknowledged: RouteTableVersion | null;
+  /** By how many revisions that is behind the present table; null also when the two cannot be compared. */
+  readonly behind: number | null;
+  /** Instances that are off its table and still have a request of it in flight. */
+  readonly busy: number | null;
+  /** Instances that are out of the present table, and whose ports wait for this router's acknowledgement. */
+  readonly holdsUp: number | null;
+}
+
+/** A token by which routers register, without its secret. */
+export interface RouterTokenView {
+  readonly id: string;
+  readonly createdAt: number;
 }
 
 export type EventView = EventRecord;

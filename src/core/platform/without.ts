@@ -13,6 +13,8 @@ export const noRegistries: RegistryConnector = Object.freeze({
 export const noSecrets: SecretBox = Object.freeze({
   seal: () => Promise.reject(missing("secrets")),
   open: () => Promise.reject(missing("secrets")),
+  keyNames: () => Promise.reject(missing("secrets")),
+  keyNameOf: () => null,
 });
 
 function missing(what: string): DinpError {

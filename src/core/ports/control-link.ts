@@ -16,6 +16,10 @@ export interface Assignment {
   readonly release: Release;
   /** What the app may do beyond the runtime's defaults when an instance starts. Absent: nothing. */
   readonly grants?: AppGrants;
+  /** The release's secrets, opened, by variable; told only of an instance that is still to be started. Absent: not told. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Why the instance cannot be started: the agent ends it for that reason. Absent: it can. */
+  readonly unstartable?: string;
   /** What the server last knew of the instance: an agent that adopts it goes on from there. */
   readonly lastStatus: InstanceStatus | null;
 }
@@ -63,7 +67,7 @@ export interface AgentExecRequest extends ExecOptions {
   readonly instanceId: InstanceId;
 }
 
-/** A command as a one-off of a release: see `Runtime.run`. The agent prepares the image. */
+/** A command as a one-off of a release, with its `secrets`: see `Runtime.run`. The agent prepares the image. */
 export interface AgentRunRequest extends ExecOptions {
   /** Names the one-off; no instance's. */
   readonly runId: string;

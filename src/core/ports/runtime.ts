@@ -10,6 +10,8 @@ export interface InstanceSpec {
   readonly command: readonly string[];
   /** The app's own variables. The runtime adds `PORT`, `PATH`, `HOME`, `TMPDIR` and the `DINP_*` ones, which win. */
   readonly env: Readonly<Record<string, string>>;
+  /** Variables of `env` whose values are secrets: the runtime writes them down nowhere that it can help. Absent: none. */
+  readonly secretNames?: readonly string[];
   readonly memoryMb: number;
   readonly cpuMillis: number;
   /** The port on the node's address where the instance must answer: chosen by the agent. */
@@ -53,6 +55,8 @@ export interface ExecOptions {
   readonly command: readonly string[];
   /** All of its standard input, which then ends. Default: empty. */
   readonly stdin?: Uint8Array;
+  /** The secrets in the environment of the instance that the command runs beside, for runtimes that have not kept them. */
+  readonly secrets?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 

@@ -38,8 +38,12 @@ export interface LocalState {
 export interface SecretBox {
   /** Gives other text each time. `purpose` says what the secret is for: for another one it cannot be opened. */
   seal(secret: string, purpose: string): Promise<string>;
-  /** `DINP_CORRUPT` when it was not sealed here for this purpose. */
+  /** `DINP_CORRUPT` when it was not sealed here for this purpose, or its key is not there any more. */
   open(sealed: string, purpose: string): Promise<string>;
+  /** The names of the keys that it has, the one that seals first; they tell nothing of the keys. None: it has no key yet. */
+  keyNames(): Promise<readonly string[]>;
+  /** The name of the key that a secret was sealed with; null when that is not written in it, or it was not sealed here. */
+  keyNameOf(sealed: string): string | null;
 }
 
 export type LogFields = Readonly<Record<string, JsonValue>>;

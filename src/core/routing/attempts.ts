@@ -5,14 +5,17 @@ import type { Balancer } from "./balancer.js";
 
 /** How often and for how long one request is tried. */
 export interface RetryPolicy {
-  /** Attempts at most, the first one included. */
+  /** Attempts at most, the first one included; `Infinity`: as many as there are endpoints. */
   readonly attemptsMax: number;
   /** No further attempt is begun this long after the first. */
   readonly totalMs: number;
 }
 
-/** Defaults of {@link RetryPolicy}: 5 attempts, none begun after 10 s. */
-export const defaultRetryPolicy: RetryPolicy = Object.freeze({ attemptsMax: 5, totalMs: 10_000 });
+/**
+ * Defaults of {@link RetryPolicy}: every endpoint once, none begun after 30 s. Endpoints that refuse take next to no time; those of a
+ * machine that is gone take the time to connect each, and are passed over by the requests after it.
+ */
+export const defaultRetryPolicy: RetryPolicy = Object.freeze({ attemptsMax: Infinity, totalMs: 30_000 });
 
 /**
  * The attempts of one request: which endpoint comes next, and what each outcome teaches the balancer.
@@ -25,7 +28,7 @@ export class Attempts {
   readonly #balancer: Balancer;
   readonly #policy: RetryPolicy;
   readonly #startedAt: number;
-  #tried: ReadonlySet<InstanceId> = NONE;
+  readonly #tried = new Set<InstanceId>();
   #final = false;
 
   /** `now` is the monotonic time of the request's start, in milliseconds. */
@@ -48,7 +51,7 @@ export class Attempts {
     if (this.#final || this.count >= this.#policy.attemptsMax) return null;
     if (this.count > 0 && now - this.#startedAt >= this.#policy.totalMs) return null;
     const endpoint = this.#balancer.choose(route, this.#tried, now);
-    if (endpoint !== null) this.#tried = new Set([...this.#tried, endpoint.instanceId]);
+    if (endpoint !== null) this.#tried.add(endpoint.instanceId);
     return endpoint;
   }
 
@@ -68,5 +71,3 @@ export class Attempts {
     }
   }
 }
-
-const NONE: ReadonlySet<InstanceId> = new Set();

@@ -1,8 +1,8 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
 /**
- * `none`: everything passes · `before`: the connection is cut, and the COMMIT does not arrive · `after`: it arrives, and the
- * connection is cut when the answer comes · `hold`: it does not arrive while the proxy is held, nor does anything after it.
+ * `none`: everything passes · `before`: the connection is cut, and the COMMIT does not arrive · `after`: it arrives with all that
+ * was sent with it, the client is cut off when the first answer comes, and the server does not notice · `hold`: it does not arrive while the proxy is held, nor does anything after it.
  */
 export type CommitFault = "none" | "before" | "after" | "hold";
 
@@ -53,6 +53,7 @@ export class CommitProxy {
 
   #accept(client: Socket, target: number): void {
     const server = connect(target, "127.0.0.1");
+    let isCutOnAnswer = false;
     for (const [socket, other] of [
       [client, server],
       [server, client],
@@ -61,10 +62,9 @@ export class CommitProxy {
       socket.on("error", () => undefined);
       socket.on("close", () => {
         this.#sockets.delete(socket);
-        other.destroy();
+        if (!isCutOnAnswer || socket === server) other.destroy();
       });
     }
-    let isCutOnAnswer = false;
     server.on("data", (data: Buffer) => {
       if (isCutOnAnswer) client.destroy();
       else client.write(data);

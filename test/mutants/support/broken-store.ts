@@ -127,6 +127,8 @@ export function keyOf(write: Write): string {
       return write.value.nodeId;
     case "registryAccount":
       return `${write.value.teamId}/${write.value.host}`;
+    case "secretVersion":
+      return `${write.value.appId}/${write.value.name}/${String(write.value.version)}`;
     case "withdrawal":
       return `${write.value.instanceId}/${write.value.monitorId}`;
     case "domain":

@@ -1,4 +1,4 @@
-import type { RolloutViewState } from "@dinp/core/client";
+import type { RollbackRequest, RolloutViewState } from "@dinp/core/client";
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 import { parseInteger } from "../parse.js";
@@ -24,6 +24,10 @@ const rolloutColors: Readonly<Record<RolloutViewState, Color>> = {
   superseded: "dim",
 };
 
+interface RollbackFlags extends WaitFlags {
+  readonly oldSecrets?: boolean;
+}
+
 /** `dinp releases` and `dinp rollback`. */
 export function registerReleases({ program, context }: Registration): void {
   withRead(program.command("releases"))
@@ -40,7 +44,8 @@ export function registerReleases({ program, context }: Registration): void {
     .argument("[release]", "its number (default: the one before the current one)", (text: string) =>
       parseInteger(text, "The release", 1, 1_000_000_000),
     )
-    .action(async (app: string, to: number | undefined, flags: WaitFlags, command: Command) => {
+    .option("--old-secrets", "give its secrets the values that they had, not their latest ones")
+    .action(async (app: string, to: number | undefined, flags: RollbackFlags, command: Command) => {
       await rollback(context, app, to, flagsOf(flags, command));
     });
 }
@@ -90,10 +95,13 @@ async function rollback(
   context: Context,
   app: string,
   to: number | undefined,
-  flags: WaitFlags,
+  flags: RollbackFlags,
 ): Promise<void> {
   const client = await context.connect(flags);
-  const request = to === undefined ? {} : { to };
+  const request: RollbackRequest = {
+    ...(to === undefined ? {} : { to }),
+    ...(flags.oldSecrets === true ? { secrets: "as-released" } : {}),
+  };
   const release = await client.rollback(app, request, { signal: context.signal });
   tellChange(context, app, release, `release ${String(release.number)} of ${app} is the same`);
   await finishRelease(context, client, app, release, flags);
