@@ -2,18 +2,17 @@ import { DinpError, isDinpError, messageOf } from "../model/errors.js";
 import type { InstanceId, InstanceStatus, Node } from "../model/records.js";
 import { keptImages } from "../plan/kept-images.js";
 import type { AgentReport, AgentSession, Assignment } from "../ports/control-link.js";
-import type { Lease, RecordChange, Write } from "../ports/state-store.js";
+import type { Lease, RecordChange, StateStore, Write } from "../ports/state-store.js";
 import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { isAborted, onAbort } from "./abort.js";
 import { completeAssignments, needsSecrets } from "./assignment-secrets.js";
 import { EventLog } from "./events.js";
-import type { Committer } from "./fenced.js";
 import type { StateFollower } from "./state-follower.js";
 import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface NodeSessionOptions {
-  readonly store: Committer;
+  readonly store: StateStore;
   readonly follower: StateFollower;
   readonly clock: Clock;
   readonly random: Random;

@@ -20,7 +20,7 @@ import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
-import { type Committer, type FencedPlace, tellingFenced } from "./fenced.js";
+import { type FencedPlace, tellingStore } from "./fenced.js";
 import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
 import { lead } from "./leadership.js";
 import { planView } from "./plan-view.js";
@@ -259,7 +259,7 @@ export class Server implements ClusterSource {
       }),
     });
     const withdrawals = new WithdrawalKeeper({
-      ...{ store: this.#options.store, follower, clock, random, logger, lease },
+      ...{ store, follower, clock, random, logger, lease },
     });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
@@ -284,11 +284,9 @@ export class Server implements ClusterSource {
   }
 
   /** What is written for the lease goes through it. */
-  #leadersStore(): Committer {
+  #leadersStore(): StateStore {
     const { store, onFenced } = this.#options;
-    return {
-      commit: (writes, options) => tellingFenced(store.commit(writes, options), () => onFenced?.("store")),
-    };
+    return tellingStore(store, () => onFenced?.("store"));
   }
 
   /** Until it is written down. */
