@@ -51,7 +51,7 @@ for (const kind of sqlKinds) {
       return { proxy, url: withPort(url, proxy.port) };
     }
 
-    it("tells that it does not know when the connection is lost at the commit, before it came and after", async () => {
+    it("74 tells that it does not know when the connection is lost at the commit, before it came and after", async () => {
       const direct = await bench.newDatabase();
       const { proxy, url } = await proxied(direct);
       const store = await open(url);
@@ -83,7 +83,7 @@ for (const kind of sqlKinds) {
       expect(await store.tryAcquireLease(request)).toMatchObject({ epoch: 1 });
     });
 
-    it("is not held up by a process that stands still before its commit, nor is the next leader", async () => {
+    it("73 is not held up by a process that stands still before its commit, nor is the next leader", async () => {
       const direct = await bench.newDatabase();
       const { proxy, url } = await proxied(direct);
       // The database does not end what stands still: it is in nobody's way.
@@ -151,7 +151,7 @@ for (const kind of sqlKinds) {
       expect(await store.get("setting", "late")).toBeNull();
     }, 60_000);
 
-    it("refuses a database that went back, and goes on when it has caught up", async () => {
+    it("75 refuses a database that went back, and goes on when it has caught up", async () => {
       const url = await bench.newDatabase();
       const store = await open(url);
       await store.commit([put("a")]);
@@ -173,7 +173,7 @@ for (const kind of sqlKinds) {
       expect((await store.commit([put("c")])).revision).toBe(revision + 1);
     });
 
-    it("reads nothing over a new connection that leads to an older state, or to another store", async () => {
+    it("75 reads nothing over a new connection that leads to an older state, or to another store", async () => {
       const direct = await bench.newDatabase();
       const { proxy, url } = await proxied(direct);
       const store = await open(url);
@@ -195,7 +195,7 @@ for (const kind of sqlKinds) {
       }
     });
 
-    it("keeps apart what differs in case or in spaces at the end", async () => {
+    it("76 keeps apart what differs in case or in spaces at the end", async () => {
       const store = await open(await bench.newDatabase());
       const keys = ["a", "A", "a ", " a", "a\\", "a'"];
       await store.commit(keys.map((key) => put(key, `value of ${key}`)));
@@ -220,7 +220,7 @@ for (const kind of sqlKinds) {
       expect(() => kind.createStore("http://user:secret@x/y")).not.toThrow(/secret/);
     });
 
-    it("of two processes that each want the other's record to be absent, only the first gets it", async () => {
+    it("73 of two processes that each want the other's record to be absent, only the first gets it", async () => {
       const url = await bench.newDatabase();
       const [one, two] = [await open(url), await open(url)];
       for (let round = 0; round < 40; round += 1) {

@@ -37,7 +37,7 @@ for (const kind of sqlKinds) {
       }
     }
 
-    it("may be interrupted anywhere", async () => {
+    it("77 may be interrupted anywhere", async () => {
       const direct = await bench.newDatabase();
       const proxy = await FaultProxy.start(Number(new URL(direct).port));
       try {

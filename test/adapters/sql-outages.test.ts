@@ -122,7 +122,7 @@ for (const kind of sqlKinds) {
       await assertKept(store, callers);
     }
 
-    it("needs no more rights than the documentation asks for, and says so when the server takes no writes", async () => {
+    it("73 needs no more rights than the documentation asks for, and says so when the server takes no writes", async () => {
       const adminUrl = server.url;
       const database = await makeDatabaseOf(kind, adminUrl);
       const store = kind.createStore(await kind.makeUser(adminUrl, database), BOUNDS);

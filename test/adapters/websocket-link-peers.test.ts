@@ -138,7 +138,7 @@ describe("WebSocket control link: frames that no agent sends", () => {
     expect((await agent.closed).reason).toMatch(/further ahead/);
   });
 
-  it("an agent that says that it is another node is not let in", async () => {
+  it("65 an agent that says that it is another node is not let in", async () => {
     const agent = await RawAgent.open(rig.url);
     agent.send({ t: "hello", start: 1, run: "x", hello: helloOf("node-2") });
     expect(await agent.closed).toEqual({ code: 4400, reason: "it says that it is another node" });

@@ -28,7 +28,7 @@ function assignment(instanceId: string): Assignment {
   return { placement, appName: "web", release, lastStatus: null };
 }
 
-it("over the network, an agent that was started anew refuses what a leader before the last one sends", async () => {
+it("66 over the network, an agent that was started anew refuses what a leader before the last one sends", async () => {
   const rig = await LinkRig.start();
   const accepting = new Accepting(rig.link);
   closers.push(
@@ -37,11 +37,15 @@ it("over the network, an agent that was started anew refuses what a leader befor
   );
   const [runtime, state] = [new ScriptedRuntime(), memoryState()];
   const link = rig.client({ state });
+  let fenced = 0;
   const start = (): (() => Promise<void>) => {
     const range = { first: 20_000, last: 20_100 };
     const ports = new InstancePorts({ range, isFree: () => Promise.resolve(true), state, random });
     const shared = { runtime, prober: new ScriptedProber(), link, ports, state, clock, random };
-    const agent = new Agent({ nodeId: "n1", address: "127.0.0.1", ...shared, logger: quiet });
+    const onFenced = (): void => {
+      fenced += 1;
+    };
+    const agent = new Agent({ nodeId: "n1", address: "127.0.0.1", ...shared, logger: quiet, onFenced });
     const stopping = new AbortController();
     const running = agent.run(stopping.signal);
     return async () => {
@@ -60,4 +64,5 @@ it("over the network, an agent that was started anew refuses what a leader befor
   await second?.send({ epoch: 5, assign: [assignment("i-2")], release: [] });
   await until(() => runtime.started.includes("i-2"), "the start of i-2");
   expect(runtime.started).toEqual(["i-1", "i-2"]);
+  expect(fenced).toBe(1);
 });

@@ -6,6 +6,7 @@ import {
   defaultMonitorPolicy,
   defaultPlanPolicy,
   type Domain,
+  type FencedPlace,
   HealthMonitor,
   type HealthMonitorState,
   InstancePorts,
@@ -74,6 +75,8 @@ export class Cluster {
   readonly runtimes = new Map<string, ScriptedRuntime>();
   readonly states = new Map<string, MemoryLocalState>();
   readonly warnings: string[] = [];
+  /** Where writes of servers were refused because another one leads. */
+  readonly fenced: FencedPlace[] = [];
   readonly logger: Logger;
   readonly policy: PlanPolicy;
   router: RouteFollower | null = null;
@@ -115,6 +118,7 @@ export class Cluster {
       ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
       ...(this.secrets === null ? {} : { secrets: this.secrets }),
       holder: name,
+      onFenced: (place) => this.fenced.push(place),
     });
     this.#start(name, (signal) => server.run(signal));
   }

@@ -224,7 +224,18 @@ describe("crashes", () => {
     expect(failed).toHaveLength(3);
   });
 
-  test("a node whose clock is ahead does not hold the next start back", async () => {
+  test("67 an earlier leader whose clock was ahead does not hold the next start back", async () => {
+    await cluster.deploy(1);
+    const [id = ""] = await cluster.untilRouted(1);
+    await cluster.put("crash", {
+      ...{ releaseId: "web-r1", appId: "web", failures: 5, lastAt: Date.now() + 3_600_000 },
+      ...{ lastInstanceId: id, lastCause: "exited", lastReason: "it ended", logTail: [] },
+    });
+    await cluster.editApp({ instances: 2 });
+    await cluster.untilRouted(2);
+  });
+
+  test("67 a node whose clock is ahead does not hold the next start back", async () => {
     await cluster.deploy(1);
     const runtime = cluster.runtime();
     const ahead = 3_600_000;

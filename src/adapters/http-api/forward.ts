@@ -24,6 +24,18 @@ const CONNECT_MS = 5_000;
 /** Streams have a sign of life every 10 s. */
 const SILENCE_MS = 60_000;
 const SOCKETS_MAX = 256;
+/** How often it is looked whether another server leads than the one that was asked. */
+const LEADER_CHECK_MS = 500;
+
+/** Who is to answer a request. */
+interface Answering {
+  readonly url: URL;
+  /** As it was told: without a path. */
+  readonly server: string;
+  readonly does: "builds" | "leads";
+  /** A build may be quiet for as long as it takes; it is bounded where it runs. */
+  readonly mayBeQuiet: boolean;
+}
 
 /** Passes requests on to the process of the cluster that can answer them. */
 export class Forwarding {
@@ -50,7 +62,11 @@ export class Forwarding {
     const to = isForBuilder ? builderUrl : leaderUrl();
     const wasForwarded = incoming.headers[FORWARDED_FIELD] !== undefined;
     if (to === null || wasForwarded) refuse(incoming, outgoing, nobodyLeads());
-    else this.#forward(incoming, outgoing, new URL(url, to), isForBuilder ? "builds" : "leads");
+    else {
+      const mayBeQuiet = answerer === "builder";
+      const does = isForBuilder ? "builds" : "leads";
+      this.#forward(incoming, outgoing, { url: new URL(url, to), server: to, does, mayBeQuiet });
+    }
     return true;
   }
 
@@ -59,8 +75,9 @@ export class Forwarding {
     this.#agents.https.destroy();
   }
 
-  #forward(incoming: IncomingMessage, outgoing: ServerResponse, to: URL, does: "builds" | "leads"): void {
-    const request = this.#request(incoming, to);
+  #forward(incoming: IncomingMessage, outgoing: ServerResponse, to: Answering): void {
+    const request = this.#request(incoming, to.url);
+    const stopChecking = to.does === "leads" ? this.#giveUpWithLeader(request, to.server) : () => undefined;
     const connecting = setTimeout(() => {
       request.destroy(new Error(`no connection within ${String(CONNECT_MS)} ms`));
     }, CONNECT_MS);
@@ -70,7 +87,8 @@ export class Forwarding {
         clearTimeout(connecting);
         wasConnected = true;
       };
-      if (socket.connecting) socket.once(to.protocol === "https:" ? "secureConnect" : "connect", onConnect);
+      if (socket.connecting)
+        socket.once(to.url.protocol === "https:" ? "secureConnect" : "connect", onConnect);
       else onConnect();
     });
     // Such as the interim answers of a build that takes long.
@@ -78,25 +96,50 @@ export class Forwarding {
       if (statusCode === 102 && !outgoing.headersSent) outgoing.writeProcessing();
     });
     request.once("timeout", () => {
-      // A build may be quiet for as long as it takes; it is bounded where it runs.
-      if (does === "leads") request.destroy(new Error(`nothing for ${String(SILENCE_MS / 1000)} s`));
+      if (!to.mayBeQuiet) request.destroy(new Error(`nothing for ${String(SILENCE_MS / 1000)} s`));
     });
     request.once("response", (answer) => {
+      stopChecking();
       outgoing.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
-      pipeline(answer, outgoing, () => undefined);
+      pipeline(answer, outgoing, () => {
+        // It was answered before it was read to its end.
+        if (!request.writableFinished) request.destroy();
+      });
     });
     request.once("error", (error) => {
+      letRunOut(incoming, request);
       clearTimeout(connecting);
-      if (outgoing.destroyed) return;
-      this.#logger.warn("a request could not be passed on", { to: to.origin, error: messageOf(error) });
+      stopChecking();
+      if (outgoing.destroyed || outgoing.writableEnded) return;
+      this.#logger.warn("a request could not be passed on", { to: to.url.origin, error: messageOf(error) });
       if (outgoing.headersSent) outgoing.destroy();
-      else refuse(incoming, outgoing, unanswered(incoming, to, does, wasConnected, error));
+      else refuse(incoming, outgoing, unanswered(incoming, to, wasConnected, error));
+    });
+    request.once("close", () => {
+      letRunOut(incoming, request);
     });
     outgoing.once("close", () => {
       clearTimeout(connecting);
+      stopChecking();
       if (!outgoing.writableFinished) request.destroy();
     });
-    pipeline(incoming, request, () => undefined);
+    // Not `pipeline`: it would end the client's connection with the request's, and the answer would not get there.
+    incoming.pipe(request);
+  }
+
+  /** A leader that stands still takes connections, and answers nothing: once another one leads, it is not waited for. */
+  #giveUpWithLeader(request: ClientRequest, asked: string): () => void {
+    const timer = setInterval(() => {
+      const { leads, leaderUrl } = this.#peers;
+      const present = leaderUrl();
+      if (leads() || (present !== null && present !== asked)) {
+        clearInterval(timer);
+        request.destroy(new Error("another server leads by now"));
+      }
+    }, LEADER_CHECK_MS);
+    return () => {
+      clearInterval(timer);
+    };
   }
 
   #request({ method = "GET", headers }: IncomingMessage, to: URL): ClientRequest {
@@ -123,18 +166,29 @@ function nobodyLeads(): DinpError {
 
 function unanswered(
   { method = "GET" }: IncomingMessage,
-  to: URL,
-  does: "builds" | "leads",
+  { url, does }: Answering,
   wasConnected: boolean,
   error: Error,
 ): DinpError {
   const mayBeDone = wasConnected && method !== "GET" && method !== "HEAD";
-  const who = `The server that ${does}, ${to.origin},`;
+  const who = `The server that ${does}, ${url.origin},`;
   return new DinpError(
     mayBeDone ? "DINP_COMMIT_UNKNOWN" : "DINP_UNAVAILABLE",
     `${who} did not answer: ${messageOf(error)}.`,
-    { retryable: true, cause: error },
+    {
+      retryable: true,
+      cause: error,
+      hint: mayBeDone
+        ? "It may have been done or not: see how things stand before you ask for it again."
+        : "Nothing was done: try again in a few seconds.",
+    },
   );
+}
+
+/** What nobody takes any more is read and dropped, so that the client comes to read its answer. */
+function letRunOut(incoming: IncomingMessage, request: ClientRequest): void {
+  incoming.unpipe(request);
+  incoming.resume();
 }
 
 /** The rest of the request is not waited for. */

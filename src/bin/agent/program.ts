@@ -47,7 +47,7 @@ by a signal, 1 failed, 2 wrong usage.`,
 }
 
 async function run(config: Config, context: ProgramContext, staticServer: string): Promise<void> {
-  const { logger, observer, interrupt, undo, say } = context;
+  const { logger, metrics, observer, interrupt, undo, say } = context;
   const { agent: own } = config;
   const container = root.createChildContainer();
   provide(container, tokens.logger, () => logger);
@@ -55,25 +55,31 @@ async function run(config: Config, context: ProgramContext, staticServer: string
   const dataDir = resolve(own.dataDir);
   const folders = await prepareFolders(dataDir);
   const state = createFileLocalState({ dir: folders.agent });
-  await assertSameNode(state, own);
+  await assertSameNode(state, config);
   const { link, isConnected } = watchLink(
     createWebSocketLinkClient({ ...(await linkOptions(config, dataDir)), logger }),
   );
   const node = await openRuntime(config, context, container, { folder: folders.node, staticServer });
+  const fenced = metrics.counter({
+    name: "dinp_agent_fenced_total",
+    help: "Messages of servers that were refused because a newer leader was heard of before",
+  });
   const facts = {
     nodeId: own.id,
     address: own.address,
     labels: Object.fromEntries(own.labels),
     ports: own.ports,
+    onFenced: () => {
+      fenced.add();
+    },
   };
   provide(container, tokens.nodeFacts, () => facts);
   provide(container, tokens.localState, () => state);
   provide(container, tokens.runtime, () => node.runtime);
   provide(container, tokens.prober, () => node.prober);
   provide(container, tokens.controlLinkClient, () => link);
-  context.metrics.gauge(
-    { name: "dinp_agent_connected", help: "1 while a server that leads is connected" },
-    () => (isConnected() ? 1 : 0),
+  metrics.gauge({ name: "dinp_agent_connected", help: "1 while a server that leads is connected" }, () =>
+    isConnected() ? 1 : 0,
   );
   observer.check("server", () => (isConnected() ? null : "no server that leads is connected"));
   const working = new AbortController();
@@ -131,18 +137,21 @@ async function prepareFolders(dataDir: string): Promise<{ readonly agent: string
   return folders;
 }
 
-/** Two nodes must not share a folder, and instances of one runtime are not seen by the other. */
-async function assertSameNode(state: LocalState, { id, runtime }: Config["agent"]): Promise<void> {
-  for (const [key, value] of [
-    ["node-id", id],
-    ["runtime", runtime],
+/**
+ * Two nodes must not share a folder, and instances of one runtime or cluster are not seen by another: they would run on,
+ * and the server would be told that they are gone.
+ */
+async function assertSameNode(state: LocalState, { agent, cluster }: Config): Promise<void> {
+  for (const [key, name, value] of [
+    ["node-id", "agent.id", agent.id],
+    ["cluster-id", "cluster.id", cluster.id],
+    ["runtime", "agent.runtime", agent.runtime],
   ] as const) {
     const known = await state.read(key);
     if (known === null) await state.write(key, value);
     else if (known !== value) {
-      const name = key === "node-id" ? "id" : "runtime";
-      throw new DinpError("DINP_INVALID", `agent.${name} is ${value}, but this folder's is ${known}.`, {
-        hint: `Set agent.${name} to ${known}, or give this agent another folder (agent.dataDir) to begin anew.`,
+      throw new DinpError("DINP_INVALID", `${name} is ${value}, but this folder's is ${known}.`, {
+        hint: `Set ${name} to ${known}, or give this agent another folder (agent.dataDir) to begin anew.`,
       });
     }
   }

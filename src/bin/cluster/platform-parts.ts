@@ -52,6 +52,8 @@ export interface PlatformParts {
   readonly logger: Logger;
   readonly interrupt: Interrupt;
   readonly undo: Undo;
+  /** Of a program that may lead. */
+  readonly leaseTtlMs?: number;
 }
 
 /**
@@ -60,14 +62,14 @@ export interface PlatformParts {
  */
 export async function providePlatformParts(
   container: DependencyContainer,
-  { config, folders, logger, interrupt, undo }: PlatformParts,
+  { config, folders, logger, interrupt, undo, leaseTtlMs }: PlatformParts,
 ): Promise<void> {
   const [clock, random] = [part(container, tokens.clock), part(container, tokens.random)];
   const templates = await readTemplates(config.build.templatesFile);
   const spool = createFileSpool({ dir: folders.uploads });
   const registry = await imageRegistryOf(config.registry, { clock, random, spool });
   undo.push(() => registry.close());
-  const store = await stateStoreOf(config.store);
+  const store = await stateStoreOf(config.store, leaseTtlMs);
   undo.push(() => store.close());
   await openStore(store, { clock, logger, signal: interrupt.signal });
   await settleCluster(store, config.cluster.id);

@@ -22,9 +22,10 @@ export function registerAgent(container: DependencyContainer): void {
       }),
   );
   provideDefault(container, tokens.agent, (from) => {
-    const { nodeId, address, labels } = part(from, tokens.nodeFacts);
+    const { nodeId, address, labels, onFenced } = part(from, tokens.nodeFacts);
     return new Agent({
       ...{ nodeId, address, labels },
+      ...(onFenced === undefined ? {} : { onFenced }),
       runtime: part(from, tokens.runtime),
       prober: part(from, tokens.prober),
       link: part(from, tokens.controlLinkClient),

@@ -1,4 +1,4 @@
-import type { HealthMonitorOptions, NodeId, PortRange, ServerAddress } from "@dinp/core";
+import type { FencedPlace, HealthMonitorOptions, NodeId, PortRange, ServerAddress } from "@dinp/core";
 
 /** What all programs of a cluster agree on, and tell their users. */
 export interface ClusterFacts {
@@ -17,6 +17,8 @@ export interface ServerFacts {
   readonly leaseTtlMs: number;
   /** Where this server answers the others and the agents; asked when it begins to lead. */
   readonly announced: () => ServerAddress;
+  /** Told of each write of this server that was refused because another one leads. */
+  readonly onFenced?: (place: FencedPlace) => void;
 }
 
 export interface NodeFacts {
@@ -25,6 +27,8 @@ export interface NodeFacts {
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: PortRange;
+  /** Told of each message of a server that was refused because a newer leader was heard of before. */
+  readonly onFenced?: () => void;
 }
 
 /** What an outside health monitor is told of itself. */

@@ -8,7 +8,8 @@ export async function settle(store: StateStore, key: string, value: string): Pro
     await store.commit([{ op: "put", kind: "setting", value: { key, value }, ifRevision: "absent" }]);
     return value;
   } catch (error) {
-    if (!isDinpError(error, "DINP_CONFLICT")) throw error;
+    // Of a commit whose connection was lost it is read what became of it.
+    if (!isDinpError(error, "DINP_CONFLICT") && !isDinpError(error, "DINP_COMMIT_UNKNOWN")) throw error;
     return await settle(store, key, value);
   }
 }

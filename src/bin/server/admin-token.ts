@@ -4,7 +4,7 @@ import type { Platform, StateStore } from "@dinp/core";
 import { settle } from "../host/settle.js";
 
 export interface AdminTokenOptions {
-  readonly platform: Platform;
+  readonly platform: Pick<Platform, "createAdminToken">;
   readonly store: StateStore;
   /** This server's name: of several that start for the first time one makes the token. */
   readonly serverId: string;
@@ -14,21 +14,23 @@ export interface AdminTokenOptions {
   readonly renew: boolean;
 }
 
-/** Makes the cluster's first admin token, or another one; null when there was nothing to make, else the file. */
+const WRITTEN = "first-token-written";
+
+/**
+ * Makes the cluster's first admin token, or another one; null when there was nothing to make, else the file. When a
+ * crash came before the first one was in the file, another one is made: nobody can know that one.
+ */
 export async function ensureAdminToken(options: AdminTokenOptions): Promise<string | null> {
   const { platform, store, serverId, file, renew } = options;
   const maker = await settle(store, "first-token-maker", serverId);
-  if (!renew && (maker !== serverId || (await hasAdmin(store)))) return null;
+  const isWritten = (await store.get("setting", WRITTEN)) !== null;
+  if (!renew && (maker !== serverId || isWritten)) return null;
   const { id, secret } = await platform.createAdminToken();
   await writePrivate(file, `${secret}\n`);
   // Only once the new one is safe.
   if (renew) await revokeOtherAdmins(store, id);
+  await settle(store, WRITTEN, serverId);
   return file;
-}
-
-async function hasAdmin(store: StateStore): Promise<boolean> {
-  for await (const { value } of store.list("token")) if (value.role === "admin") return true;
-  return false;
 }
 
 async function revokeOtherAdmins(store: StateStore, kept: string): Promise<void> {

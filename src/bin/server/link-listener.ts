@@ -10,13 +10,28 @@ export interface LinkListener {
   close(): Promise<void>;
 }
 
+/** Of connections that do not become links: a head that comes by single bytes is not waited for. */
+const HEAD_MS_MAX = 10_000;
+const CHECK_MS = 2_000;
+/** Each node has one. */
+const CONNECTIONS_MAX = 16_384;
+
 /** Listens for agents, with TLS if there is a certificate. `DINP_PORT_TAKEN`, `DINP_INVALID`. */
 export async function listenForAgents(
   link: WebSocketLinkServer,
   { host, port }: HostPort,
   tls: { readonly cert: string; readonly key: string } | null,
 ): Promise<LinkListener> {
-  const server = tls === null ? createServer() : createTlsServer({ ...tls, minVersion: "TLSv1.2" });
+  const bounds = {
+    headersTimeout: HEAD_MS_MAX,
+    requestTimeout: HEAD_MS_MAX,
+    connectionsCheckingInterval: CHECK_MS,
+  };
+  const server =
+    tls === null
+      ? createServer(bounds)
+      : createTlsServer({ ...bounds, ...tls, minVersion: "TLSv1.2", handshakeTimeout: HEAD_MS_MAX });
+  server.maxConnections = CONNECTIONS_MAX;
   server.on("request", (_request, response) => {
     response.writeHead(426, { upgrade: "websocket", connection: "close" }).end("Agents connect here.\n");
   });

@@ -1,4 +1,16 @@
-import type { Metrics, Server } from "@dinp/core";
+import type { FencedPlace, Metrics, Server } from "@dinp/core";
+
+/** Counts the writes of a server that were refused because another one leads; gives what is to be told of each. */
+export function countFenced(metrics: Metrics): (place: FencedPlace) => void {
+  const fenced = metrics.counter({
+    name: "dinp_server_fenced_total",
+    help: "Writes that were refused because another server leads (DINP_FENCED), by where",
+    labels: ["place"],
+  });
+  return (place) => {
+    fenced.add(1, { place });
+  };
+}
 
 /** Measures a server. */
 export function measureServer(metrics: Metrics, server: Server): void {

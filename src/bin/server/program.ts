@@ -24,7 +24,7 @@ import { readTemplates } from "../host/templates.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
 import { ensureAdminToken } from "./admin-token.js";
 import { listenForAgents } from "./link-listener.js";
-import { measureServer } from "./metrics.js";
+import { countFenced, measureServer } from "./metrics.js";
 
 const settings = {
   server: serverSection,
@@ -89,7 +89,10 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   const folders = platformFolders(dataDir, config);
   await mkdir(folders.uploads, { recursive: true, mode: 0o700 });
   const serverId = await ownId(own.id, { dir: dataDir, prefix: "server", random });
-  await providePlatformParts(container, { config, folders, logger, interrupt, undo });
+  await providePlatformParts(container, {
+    ...{ config, folders, logger, interrupt, undo },
+    leaseTtlMs: own.leaseTtl,
+  });
   const table = createRedisRouteTable({
     redis: await redisPlaceOf(config.table),
     cluster: cluster.id,
@@ -115,6 +118,7 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
     holder: newId(random, serverId),
     leaseTtlMs: own.leaseTtl,
     announced: () => ({ apiUrl, linkUrl }),
+    onFenced: countFenced(metrics),
   }));
   const server: Server = part(container, tokens.server);
   measureServer(metrics, server);

@@ -103,6 +103,10 @@ async function run<S extends Settings>(
       say: (line) => void say(line),
     });
     return 0;
+  } catch (error) {
+    // It was told to end while it still began.
+    if (interrupt.signal.aborted && isDinpError(error, "DINP_ABORTED")) return 0;
+    throw error;
   } finally {
     observer.end();
     await undo.run(logger);

@@ -31,6 +31,8 @@ export interface AgentOptions {
   readonly resyncMs?: number;
   /** See {@link NodeImages}. */
   readonly imageGraceMs?: number;
+  /** Told of each message that was refused because a newer leader was heard of before. */
+  readonly onFenced?: () => void;
 }
 
 /** Numbers that one run of the agent may give out: a run's number is its high part. */
@@ -223,6 +225,7 @@ export class Agent {
     const { state, logger } = this.#options;
     if (message.epoch < this.#epoch) {
       logger.warn("a message of an old leader was refused", { epoch: message.epoch, highest: this.#epoch });
+      this.#options.onFenced?.();
       return;
     }
     if (message.epoch > this.#epoch) {

@@ -1,4 +1,5 @@
 export { Agent, type AgentOptions } from "./agent.js";
+export type { FencedPlace } from "./fenced.js";
 export { HealthMonitor, type HealthMonitorOptions, type HealthMonitorState } from "./health-monitor.js";
 export { InstancePorts, type InstancePortsOptions, type PortRange } from "./instance-ports.js";
 export type { ServerAddress } from "./leader-address.js";

@@ -1,5 +1,6 @@
 import type { Lease, RecordChange, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger } from "../ports/system.js";
+import type { Committer } from "./fenced.js";
 import { repeatUntilAborted, sleepQuietly } from "./tasks.js";
 
 /** Where a server answers, for the others: URLs without a path. */
@@ -15,7 +16,7 @@ const WATCH_PAUSE_MS = 100;
 
 /** Writes down where the holder of the lease answers; refused with `DINP_FENCED` once the lease has moved on. */
 export async function announceLeader(
-  store: StateStore,
+  store: Committer,
   lease: Lease,
   address: ServerAddress,
   signal: AbortSignal,

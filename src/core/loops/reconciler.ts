@@ -7,10 +7,11 @@ import type { AppPlan, Plan, PlanFacts, Refusal } from "../plan/plan.js";
 import { hasActions, Planner } from "../plan/planner.js";
 import type { PlanPolicy } from "../plan/policy.js";
 import type { AppId, Release, Revision } from "../model/records.js";
-import type { Lease, StateStore, Write } from "../ports/state-store.js";
+import type { Lease, Write } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
 import { isAborted } from "./abort.js";
 import { EventLog } from "./events.js";
+import type { Committer } from "./fenced.js";
 import { writesOf } from "./plan-writes.js";
 import { SeenDrains } from "./seen-drains.js";
 import type { StateFollower } from "./state-follower.js";
@@ -18,7 +19,7 @@ import { Backoff, repeatUntilAborted } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 export interface ReconcilerOptions {
-  readonly store: StateStore;
+  readonly store: Committer;
   readonly follower: StateFollower;
   readonly clock: Clock;
   readonly random: Random;

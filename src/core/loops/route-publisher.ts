@@ -8,6 +8,7 @@ import type { Touched } from "../plan/cluster-view.js";
 import { type AppRouteInput, compareRoutes, routeKey } from "../routing/desired-routes.js";
 import { diffRoutes, sameRoute } from "../routing/diff-routes.js";
 import { RouteClaims } from "../routing/route-claims.js";
+import { tellingFenced } from "./fenced.js";
 import { acknowledgedBy, isAtLeast, progressOf, type Acknowledged } from "./router-progress.js";
 import type { StateFollower } from "./state-follower.js";
 import { forEachHint, repeatUntilAborted, runTogether, sleepQuietly } from "./tasks.js";
@@ -21,6 +22,8 @@ export interface RoutePublisherOptions {
   readonly appsDomain: string;
   /** The leader's epoch: the table refuses older ones. */
   readonly epoch: number;
+  /** Told when the table has refused a write because it has seen a newer leader. */
+  readonly onFenced?: () => void;
   /** Told when drains or port reuse may have got further. */
   readonly onProgress: () => void;
 }
@@ -134,7 +137,7 @@ export class RoutePublisher {
   }
 
   async #publish(signal: AbortSignal): Promise<void> {
-    const { follower, table, clock, epoch, onProgress } = this.#options;
+    const { follower, table, clock, epoch, onFenced, onProgress } = this.#options;
     if (!follower.fresh || (this.#version !== null && this.#dirty?.size === 0)) {
       await this.#news.wait(clock, null, signal);
       return;
@@ -146,7 +149,8 @@ export class RoutePublisher {
     if (changes.length > 0 || version.epoch !== epoch) {
       for (const change of changes) if (change.op === "put") this.#count(change.route, 1);
       try {
-        this.#version = await table.apply(changes, { epoch, ifVersion: version, signal });
+        const applying = table.apply(changes, { epoch, ifVersion: version, signal });
+        this.#version = await tellingFenced(applying, () => onFenced?.());
       } catch (error) {
         this.#version = null;
         this.#dirty = null;

@@ -2,7 +2,7 @@ import { DinpError } from "../model/errors.js";
 import type { AppId, InstanceId, NodeId, Release } from "../model/records.js";
 import type { OneOff } from "../plan/one-off.js";
 import { overlayView, type PlanHypothesis } from "../plan/overlay-view.js";
-import { crashBackoffMs, type PlanPolicy } from "../plan/policy.js";
+import { nextStartAt, type PlanPolicy } from "../plan/policy.js";
 import type {
   ClusterSource,
   NodeExecRequest,
@@ -20,6 +20,7 @@ import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
+import { type FencedPlace, tellingStore } from "./fenced.js";
 import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
 import { lead } from "./leadership.js";
 import { planView } from "./plan-view.js";
@@ -47,6 +48,8 @@ export interface ServerOptions {
   readonly leaseTtlMs?: number;
   /** Where this server answers: asked when it begins to lead, and others are told. Default: there are no others. */
   readonly announced?: () => ServerAddress;
+  /** Told of each write of this server that was refused with `DINP_FENCED`, because another one leads. */
+  readonly onFenced?: (place: FencedPlace) => void;
   /** Called every minute while leading: deletes what is beyond its bounds. */
   readonly tidy?: (options: { readonly signal: AbortSignal }) => Promise<void>;
 }
@@ -175,9 +178,7 @@ export class Server implements ClusterSource {
     const { view } = this.#follower;
     const release = view.get("app", appId)?.currentRelease ?? "";
     const crash = view.get("crash", release);
-    if (crash === undefined || crash.failures === 0) return null;
-    const at = crash.lastAt + crashBackoffMs(crash.failures, this.#options.policy);
-    return at > this.#options.clock.now() ? at : null;
+    return crash === undefined ? null : nextStartAt(crash, this.#options.clock.now(), this.#options.policy);
   }
 
   /** How far the routers are with an instance; null when this server does not lead. */
@@ -208,9 +209,10 @@ export class Server implements ClusterSource {
   }
 
   async #work(lease: Lease, signal: AbortSignal): Promise<void> {
-    const { store, table, link, clock, random, logger, policy, appsDomain } = this.#options;
+    const { table, link, clock, random, logger, policy, appsDomain } = this.#options;
     const { secrets = noSecrets } = this.#options;
     const follower = this.#follower;
+    const store = this.#leadersStore();
     const silentAfterMs = policy.lostAfterMs;
     const agents = new AgentLink({
       store,
@@ -233,6 +235,7 @@ export class Server implements ClusterSource {
       logger,
       appsDomain,
       epoch: lease.epoch,
+      onFenced: () => this.#options.onFenced?.("table"),
       onProgress: () => {
         reconciler.noteRouters();
         strays.noteSaid();
@@ -255,7 +258,9 @@ export class Server implements ClusterSource {
         isUnrouted: routes.isUnrouted,
       }),
     });
-    const withdrawals = new WithdrawalKeeper({ store, follower, clock, random, logger, lease });
+    const withdrawals = new WithdrawalKeeper({
+      ...{ store, follower, clock, random, logger, lease },
+    });
     // Older leaders can commit no more: from here on no placement is unknown, and none is seen as it was before.
     await follower.catchUp(signal);
     const leading: Leading = { agents, routes, reconciler };
@@ -278,10 +283,17 @@ export class Server implements ClusterSource {
     }
   }
 
+  /** What is written for the lease goes through it. */
+  #leadersStore(): StateStore {
+    const { store, onFenced } = this.#options;
+    return tellingStore(store, () => onFenced?.("store"));
+  }
+
   /** Until it is written down. */
   async #announce(lease: Lease, signal: AbortSignal): Promise<void> {
-    const { store, clock, logger, announced } = this.#options;
+    const { clock, logger, announced } = this.#options;
     if (announced === undefined) return;
+    const store = this.#leadersStore();
     const { controller, detach } = childController(signal);
     const step = async (inner: AbortSignal): Promise<void> => {
       await announceLeader(store, lease, announced(), inner);

@@ -1,9 +1,10 @@
 import { isDinpError } from "../model/errors.js";
 import { registrationWrites, ROUTERS_MAX } from "../platform/router-registrations.js";
-import type { Lease, StateStore } from "../ports/state-store.js";
+import type { Lease } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
 import { EventLog } from "./events.js";
 import type { Acknowledged } from "./router-progress.js";
+import type { Committer } from "./fenced.js";
 import type { StateFollower } from "./state-follower.js";
 import { repeatUntilAborted } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
@@ -12,7 +13,7 @@ import { Wakeup } from "./wakeup.js";
 const FORGOTTEN_MS = 60_000;
 
 export interface StrayRoutersOptions {
-  readonly store: StateStore;
+  readonly store: Committer;
   readonly follower: StateFollower;
   /** What each router last acknowledged; null before that is known. */
   readonly acknowledged: () => ReadonlyMap<string, Acknowledged> | null;

@@ -21,7 +21,7 @@ import type {
   Refusal,
   WakeTime,
 } from "./plan.js";
-import { crashBackoffMs, type PlanPolicy, surgeOf } from "./policy.js";
+import { nextStartAt, type PlanPolicy, surgeOf } from "./policy.js";
 import { judgeRollout, type Target } from "./rollout.js";
 
 /** What an app's plan waits for besides its own records and the time; filled in by planning. */
@@ -171,8 +171,8 @@ function place(
 ): void {
   const crash = crashOf(release.id, draft, context.view);
   if (crash !== undefined) {
-    const nextAt = crash.lastAt + crashBackoffMs(crash.failures, context.policy);
-    if (context.now < nextAt) {
+    const nextAt = nextStartAt(crash, context.now, context.policy);
+    if (nextAt !== null) {
       const seconds = ((nextAt - context.now) / 1000).toFixed(0);
       const reason = `waits ${seconds} s after ${String(crash.failures)} failures in a row: ${crash.lastReason}`;
       draft.refused.push({ appId: app.id, code: "crash-backoff", reason, retryAt: nextAt });

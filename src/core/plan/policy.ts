@@ -1,3 +1,5 @@
+import type { CrashRecord } from "../model/records.js";
+
 /** The numbers that planning goes by. */
 export interface PlanPolicy {
   /** Extra instances that a rollout may run: this share of the wanted number, at least one. */
@@ -50,6 +52,18 @@ export function crashBackoffMs(failures: number, policy: PlanPolicy): number {
   const waits = failures - policy.crashFreeRestarts;
   if (waits <= 0) return 0;
   return Math.min(policy.crashBackoffMaxMs, policy.crashBackoffMinMs * 2 ** Math.min(waits - 1, 30));
+}
+
+/** When the next instance of a release that failed may be started; null: now. */
+export function nextStartAt(
+  { failures, lastAt }: Pick<CrashRecord, "failures" | "lastAt">,
+  now: number,
+  policy: PlanPolicy,
+): number | null {
+  // The clock of an earlier leader was ahead: how long ago it was is not known, and that clock is not waited for.
+  if (failures === 0 || lastAt > now) return null;
+  const at = lastAt + crashBackoffMs(failures, policy);
+  return at > now ? at : null;
 }
 
 /** How many instances a rollout to `wanted` may run beyond them. */
