@@ -26,7 +26,7 @@ export function appState(facts: AppFacts): AppState {
   if (app.deletedAt !== null) return "deleting";
   if (app.currentRelease === null) return "empty";
   if (app.desired === "stopped" || app.instances === 0) {
-    return facts.placements.length > 0 ? "stopping" : "stopped";
+    return facts.placements.every(({ instanceId }) => hasEnded(facts, instanceId)) ? "stopped" : "stopping";
   }
   const ready = countReady(facts);
   const crashing = facts.crash !== null && facts.crash.failures > 0;
@@ -36,6 +36,11 @@ export function appState(facts: AppFacts): AppState {
   }
   if (ready >= app.instances) return "running";
   return ready === 0 && !crashing && hasNeverAnswered(facts) ? "starting" : "degraded";
+}
+
+/** One of which the port is only not free yet, because a router has not acknowledged, is over all the same. */
+function hasEnded({ statuses }: AppFacts, instanceId: string): boolean {
+  return statuses.get(instanceId)?.phase === "exited";
 }
 
 /** True while instances of another release still serve, or wait to be replaced. */
