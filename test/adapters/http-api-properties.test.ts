@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isDinpErrorCode } from "@dinp/core";
+import { createFileSecretBox } from "@dinp/core/system";
 import { createApiWorld, type ApiWorld } from "./http-api-world.js";
 import {
   anyRequest,
@@ -17,12 +21,17 @@ const KEPT_OF_REFUSED = new Set(["build", "buildLog", "event"]);
 const NEEDS_A_LEADER = /^\/v1\/(?:plan|apps\/\{app\}\/(?:plan|explain|exec|run))$/;
 
 describe("HTTP API: any request whatever, by its own description", () => {
+  let folder: string;
   let api: ApiWorld;
   let document: ApiDocument;
   let operations: readonly Operation[];
 
   beforeAll(async () => {
-    api = await createApiWorld();
+    folder = await mkdtemp(join(tmpdir(), "dinp-api-"));
+    api = await createApiWorld(
+      {},
+      { secrets: createFileSecretBox({ keyFile: join(folder, "secrets.key") }) },
+    );
     await api.world.push("hello");
     await api.world.place("hello", "i-1", true);
     document = JSON.parse((await api.raw({ method: "GET", path: "/openapi.json" })).text) as ApiDocument;
@@ -31,6 +40,7 @@ describe("HTTP API: any request whatever, by its own description", () => {
 
   afterAll(async () => {
     await api[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
   });
 
   const present = async (): Promise<string> => {

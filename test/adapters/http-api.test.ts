@@ -296,6 +296,7 @@ describe("HTTP API: its description", () => {
       "get /v1/registries",
       "get /v1/router-tokens",
       "get /v1/routers",
+      "get /v1/secret-keys",
       "get /v1/session",
       "get /v1/templates",
       "patch /v1/apps/{app}",
