@@ -9,6 +9,9 @@ const kinds: Readonly<Record<string, SqlFailureKind>> = {
   "23505": "retry",
   "40001": "retry",
   "40P01": "retry",
+  // Another process makes the same type or table: `IF NOT EXISTS` does not wait for one that is not committed yet.
+  "42710": "retry",
+  "42P07": "retry",
   "55P03": "retry",
   "25006": "read-only",
   // A transaction that said nothing for too long.
