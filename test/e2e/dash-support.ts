@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
@@ -8,9 +7,7 @@ import { eventually, freePort, Hopeless, projectRoot, type TestPlatform } from "
 /** The built `dinp-dash`: with vitest alone, run `npm run build` first. */
 const program = join(projectRoot, "dist/bin/dinp-dash.js");
 /** Of Debian's package `chromium`. */
-const CHROMIUM = "/usr/bin/chromium";
-
-export const hasBrowser = existsSync(CHROMIUM);
+export const CHROMIUM = "/usr/bin/chromium";
 
 /** A browser without a window. It runs as whoever runs the tests: root has no sandbox to put it in. */
 export function startBrowser(): Promise<Browser> {

@@ -3,8 +3,9 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createClient } from "@dinp/core/client";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { DashProcess, hasBrowser, overflowing, signIn, startBrowser, tokenOf } from "./dash-support.js";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { describeWith } from "../build/programs.js";
+import { CHROMIUM, DashProcess, overflowing, signIn, startBrowser, tokenOf } from "./dash-support.js";
 import { eventually, runProgram, temporaryFolder, TestPlatform } from "./harness.js";
 
 const WAIT_MS = 40_000;
@@ -30,12 +31,9 @@ createServer((_, response) => response.end(${JSON.stringify(answer)})).listen(pr
   };
 }
 
-const suite = hasBrowser ? describe : describe.skip;
-const name = hasBrowser
-  ? "the dashboard in a browser"
-  : "the dashboard in a browser (left out: this machine has no chromium; see scripts/ci-packages)";
+vi.setConfig({ testTimeout: 120_000 });
 
-suite(name, { timeout: 120_000 }, () => {
+describeWith([CHROMIUM], "the dashboard in a browser", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let platform: TestPlatform;
   let dash: DashProcess;
