@@ -21,6 +21,8 @@ import { Wakeup } from "./wakeup.js";
 
 /** An acknowledgement is said again this often, for a table that lost it. */
 const ACKNOWLEDGE_EVERY_MS = 15_000;
+/** Requests first: saving a change and telling of it takes longer than routing by it. What comes meanwhile is told of together. */
+const ACKNOWLEDGE_REST_MS = 20;
 /** Following that lasted this long counts as a success: the next pause is short again. */
 const STEADY_MS = 5_000;
 /** A table that did not answer within this time at the start is waited for no longer: the saved one is served. */
@@ -271,6 +273,7 @@ class TableRouteFollower implements RouteFollower {
     const backoff = new Backoff(this.#clock);
     while (!signal.aborted) {
       await this.#toAcknowledge.wait(this.#clock, ACKNOWLEDGE_EVERY_MS, signal);
+      await sleepQuietly(this.#clock, ACKNOWLEDGE_REST_MS, signal);
       const acknowledgement = this.#acknowledgement();
       if (isAborted(signal) || acknowledgement === null) continue;
       if (!(await this.#persist(acknowledgement.version, signal))) {
