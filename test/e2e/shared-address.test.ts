@@ -30,7 +30,9 @@ describeWithServices(["registry"], "servers that are told of by one address", ({
     const reason = `address: the server that leads has the address ${url}, too\n`;
     await eventually("it is told", async () => (await readiness(second)).text === reason, 60_000);
     expect((await readiness(second)).status).toBe(503);
-    expect(second.output).toMatch(/has an address of this one.*Give each server addresses of its own/);
+    await eventually("it says what to do", () =>
+      second.output.includes('"hint":"Give each server addresses of its own'),
+    );
     expect(await readiness(first)).toEqual({ status: 200, text: "ok\n" });
     await first.end("SIGKILL");
     await eventually("it leads", async () => (await readiness(second)).status === 200, 60_000);
