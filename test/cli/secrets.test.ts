@@ -7,6 +7,8 @@ import { usePlatform } from "./use-platform.js";
 const CANARY = "canary-0b7e correct horse";
 const SECOND = "canary-second\nline two of it";
 const TRACE = /canary/;
+/** A rollout is complete before the instances that it replaces are off their routes. */
+const SOON = { timeout: 20_000 };
 const app = `
 const { createServer } = require("node:http");
 if (process.env.FAIL) {
@@ -43,12 +45,12 @@ it("reaches the app and the commands beside it, and nothing else, whatever is do
     told += out + err;
   };
   await run(["env", "set", "shop", "--secret", "TOKEN"], `${CANARY}\n`);
-  expect(await answered()).toEqual([CANARY, "seen-in-records"]);
+  await expect.poll(answered, SOON).toEqual([CANARY, "seen-in-records"]);
   expect((await ok(["env", "shop"])).out).toMatch(
     /^TOKEN +dinp env set +\(secret, version 1, set \d{4}-\d\d-\d\d\)$/m,
   );
   await run(["env", "set", "shop", "--secret", "TOKEN"], `${SECOND}\n`);
-  expect(await answered()).toEqual([SECOND, "seen-in-records"]);
+  await expect.poll(answered, SOON).toEqual([SECOND, "seen-in-records"]);
 
   const print = ["node", "-e", "process.stdout.write(process.env.TOKEN)"];
   expect((await ok(["exec", "shop", "--", ...print])).out).toBe(SECOND);
@@ -60,9 +62,9 @@ it("reaches the app and the commands beside it, and nothing else, whatever is do
   await run(["env", "set", "shop", "FAIL=1", "--timeout", "20"]);
   await run(["explain", "shop"]);
   await run(["rollback", "shop", "2"]);
-  expect(await answered()).toEqual([SECOND, "seen-in-records"]);
+  await expect.poll(answered, SOON).toEqual([SECOND, "seen-in-records"]);
   await run(["rollback", "shop", "2", "--old-secrets"]);
-  expect(await answered()).toEqual([CANARY, "seen-in-records"]);
+  await expect.poll(answered, SOON).toEqual([CANARY, "seen-in-records"]);
   await run(["env", "set", "shop", `TOKEN=${CANARY}`]);
   for (const argv of [
     ["app", "shop", "--json"],
