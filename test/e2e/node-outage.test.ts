@@ -87,7 +87,16 @@ describeWithServices(["docker", "registry"], "a node that is away", ({ DINP_TEST
       await pause(TICK_MS);
       await Promise.all([sampler.stop(), load.stop()]);
 
-      print("cut off", { sampler, load, from: cutAt, restored, backAt: healedAt, heardAt, whole });
+      print("cut off", {
+        sampler,
+        load,
+        servers: [server],
+        from: cutAt,
+        restored,
+        backAt: healedAt,
+        heardAt,
+        whole,
+      });
       expect(leastOf(sampler.since(cutAt))).toBe(INSTANCES - onCut);
       expect(leastOf(sampler.since(restored.at))).toBeGreaterThanOrEqual(INSTANCES);
       const after = await readyInstances(cluster, server, "shop", INSTANCES);
@@ -132,7 +141,7 @@ describeWithServices(["docker", "registry"], "a node that is away", ({ DINP_TEST
       await pause(TICK_MS);
       await Promise.all([sampler.stop(), load.stop()]);
 
-      print("killed", { sampler, load, from: killedAt, restored, backAt, heardAt, whole });
+      print("killed", { sampler, load, servers, from: killedAt, restored, backAt, heardAt, whole });
       expect(leastOf(sampler.since(killedAt))).toBe(INSTANCES - lost.length);
       expect(leastOf(sampler.since(restored.at))).toBeGreaterThanOrEqual(INSTANCES);
       expect(load.failures).toEqual([]);
@@ -162,6 +171,7 @@ function leastOf(samples: readonly Sample[]): number {
 interface Course {
   readonly sampler: Sampler;
   readonly load: RouterLoad;
+  readonly servers: readonly ServerProgram[];
   readonly from: number;
   readonly restored: Sample;
   readonly backAt: number;
@@ -170,16 +180,18 @@ interface Course {
 }
 
 function print(how: string, course: Course): void {
-  const { sampler, load, from, restored, backAt, heardAt, whole } = course;
+  const { sampler, load, servers, from, restored, backAt, heardAt, whole } = course;
   const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
   const samples = sampler.since(from);
   const [last] = samples.slice(-1);
   const perSecond = (1_000 * samples.length) / ((last?.at ?? from) - from);
+  const replaced = samples.find(({ known }) => known > INSTANCES);
+  const leaderships = servers.flatMap(({ output }) => output.match(/"msg":"leading"/g) ?? []).length;
   const most = Math.max(...samples.map(({ known }) => known));
   process.stdout.write(
     [
       `a node was ${how} for ${seconds(backAt - from)}; ${String(INSTANCES)} instances are wanted, lost after ${seconds(LOST_AFTER_MS)}`,
-      `capacity was restored after ${seconds(restored.at - from)}`,
+      `it was replaced after ${seconds((replaced?.at ?? restored.at) - from)}, and capacity was restored after ${seconds(restored.at - from)}; a server began to lead ${String(leaderships)} times in all`,
       `serving, at least: ${String(leastOf(samples))} until then, ${String(leastOf(sampler.since(restored.at)))} afterwards; known, at most: ${String(most)}`,
       `once it was back, it was heard of after ${seconds(heardAt - backAt)}, and nothing was doubled after ${seconds(whole.at - backAt)}`,
       `${String(samples.length)} samples, ${perSecond.toFixed(1)} a second, ${String(sampler.misses)} unanswered; requests: ${endsOf([load])}\n`,
