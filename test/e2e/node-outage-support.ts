@@ -17,7 +17,6 @@ export interface Sample {
   readonly known: number;
   /** To be running, ready by their records, and answering where routers are. */
   readonly serving: number;
-  readonly nodes: ReadonlySet<string>;
 }
 
 export interface SampledApp {
@@ -91,7 +90,6 @@ export class Sampler {
       at,
       known: items.length,
       serving: serving.filter(Boolean).length,
-      nodes: new Set(items.map(({ node }) => node)),
     });
   }
 

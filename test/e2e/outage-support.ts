@@ -84,7 +84,6 @@ export class RouterLoad {
 /** Of several loads, for people: `200: 1500`. */
 export function endsOf(loads: readonly RouterLoad[]): string {
   const sums = new Map<string, number>();
-  for (const { ends } of loads)
-    for (const [end, count] of ends) sums.set(end, (sums.get(end) ?? 0) + count);
+  for (const { ends } of loads) for (const [end, count] of ends) sums.set(end, (sums.get(end) ?? 0) + count);
   return [...sums].map(([end, count]) => `${end}: ${String(count)}`).join(", ");
 }

@@ -236,7 +236,9 @@ function retireRank(instance: Instance, context: PlanContext): number {
   const isVouchedFor = context.health.get(nodeId) === "live" && (context.facts.isReported?.(nodeId) ?? true);
   const cordoned = context.view.get("node", nodeId)?.cordoned === true;
   const crowd = Math.min(context.ledger.instancesOn(nodeId), 999_999);
-  return (isVouchedFor ? 4_000_000 : 0) + (instance.ready ? 2_000_000 : 0) + (cordoned ? 0 : 1_000_000) - crowd;
+  return (
+    (isVouchedFor ? 4_000_000 : 0) + (instance.ready ? 2_000_000 : 0) + (cordoned ? 0 : 1_000_000) - crowd
+  );
 }
 
 /** Old releases leave as far as ready instances of the target make up for them. */
