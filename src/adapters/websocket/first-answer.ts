@@ -87,12 +87,17 @@ class Asking<T> {
   }
 
   async #askAgain(url: URL): Promise<void> {
-    while (this.#silent.size > 0 && !this.#ending.aborted) {
+    while (this.#isWorthwhile()) {
       await within(undefined, this.#options.headStartMs, this.#ending);
-      if (this.#silent.size === 0 || this.#ending.aborted) return;
+      if (!this.#isWorthwhile()) return;
       const other = await this.#ask(url);
       if (other !== null) void this.#begin(other);
     }
+  }
+
+  /** Whether somebody may still be waited for by those that have refused. */
+  #isWorthwhile(): boolean {
+    return this.#silent.size > 0 && !this.#ending.aborted;
   }
 
   /** Never rejects. The one that it named instead of an answer; else null. */
@@ -135,6 +140,14 @@ async function within(work: Promise<void> | undefined, ms: number, signal: Abort
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
+    else {
+      signal.addEventListener(
+        "abort",
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+    }
   });
 }

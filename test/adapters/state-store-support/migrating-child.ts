@@ -9,4 +9,4 @@ const store = url.startsWith("mysql:")
 await store.open();
 await store.close();
 process.send?.({ type: "done" });
-process.disconnect?.();
+process.disconnect();
