@@ -1,5 +1,5 @@
 import { createCipheriv, randomBytes } from "node:crypto";
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DinpError } from "@dinp/core";
@@ -126,12 +126,28 @@ describe("a key file", () => {
     await addSecretKey({ keyFile });
     const box = createFileSecretBox({ keyFile });
     const sealed = await box.seal("x", "p");
-    await chmod(keyFile, 0o640);
     const invalid = { code: "DINP_INVALID", hint: expect.stringContaining("chmod 600") };
-    expect(await errorOf(box.open(sealed, "p"))).toMatchObject(invalid);
-    expect(await errorOf(addSecretKey({ keyFile }))).toMatchObject(invalid);
+    for (const mode of [0o604, 0o644, 0o660, 0o601]) {
+      await chmod(keyFile, mode);
+      expect(await errorOf(box.open(sealed, "p"))).toMatchObject(invalid);
+      expect(await errorOf(addSecretKey({ keyFile }))).toMatchObject(invalid);
+    }
     await chmod(keyFile, 0o600);
     expect(await box.open(sealed, "p")).toBe("x");
+  });
+
+  it("may be read by its group when it is root's, as systemd passes credentials on", async ({ skip }) => {
+    await addSecretKey({ keyFile });
+    const box = createFileSecretBox({ keyFile });
+    const sealed = await box.seal("x", "p");
+    await chmod(keyFile, 0o440);
+    if (process.getuid?.() !== 0) {
+      expect(await errorOf(box.open(sealed, "p"))).toMatchObject({ code: "DINP_INVALID" });
+      skip("only root can make a file of root's");
+    }
+    expect(await box.open(sealed, "p")).toBe("x");
+    await chown(keyFile, 65_534, 65_534);
+    expect(await errorOf(box.open(sealed, "p"))).toMatchObject({ code: "DINP_INVALID" });
   });
 
   it("that is damaged is refused as a whole, without telling what is in it", async () => {

@@ -13,6 +13,17 @@ async function* stuck(): AsyncGenerator<Uint8Array> {
 const patch = (path: string, json: unknown) => ({ method: "PATCH", path, json });
 
 describe("HTTP API: who may", () => {
+  it("tells an agent that was given its address where agents connect", async () => {
+    await using api = await createApiWorld();
+    const answer = await api.json({ method: "GET", path: "/v1/link", token: "dinpj_0" });
+    expect(answer).toMatchObject({
+      status: 404,
+      body: {
+        error: { code: "DINP_NOT_FOUND", hint: expect.stringContaining("server.linkListen") as string },
+      },
+    });
+  });
+
   it("answers info, health and its description to anyone, all else only with a token", async () => {
     await using api = await createApiWorld();
     for (const path of ["/v1/info", "/healthz", "/openapi.json"]) {

@@ -205,7 +205,11 @@ describe("WebSocket control link: where an agent's key may go", () => {
   it("certificates are checked: their authority, and their name", async () => {
     const { rig, joinToken } = await platform({}, certificates);
     const refused = { code: "DINP_UNAVAILABLE" };
-    await expect(connect(rig.client({ joinToken }))).rejects.toMatchObject(refused);
+    const untrusted = { ...refused, hint: expect.stringContaining("agent.caFile") as string };
+    await expect(connect(rig.client({ joinToken }))).rejects.toMatchObject(untrusted);
+    // Also when several servers were asked.
+    const servers = [rig.url, rig.url.replace("127.0.0.1", "localhost")];
+    await expect(connect(rig.client({ joinToken, servers }))).rejects.toMatchObject(untrusted);
     const { ca } = certificates;
     await expect(connect(rig.client({ joinToken, ca, serverName: "other.example" }))).rejects.toMatchObject(
       refused,

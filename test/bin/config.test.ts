@@ -143,6 +143,8 @@ describe("the configuration", () => {
     ]);
     for (const file of ["shop: [", "- a", "just text", "a: b: c"])
       expect(await problemsOf({ env, file })).toEqual([expect.stringMatching(/cannot be used: /)]);
+    // What else is missing may be in it.
+    expect(await problemsOf({ file: "shop: [" })).toEqual([expect.stringMatching(/cannot be used: /)]);
     expect(await problemsOf({ env, file: "shop: 1\nstore:\n" })).toEqual([
       expect.stringMatching(/^shop must be a section/),
     ]);

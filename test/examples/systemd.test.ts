@@ -29,6 +29,7 @@ async function configured(): Promise<{ readonly path: string }> {
     "table-url": "redis://127.0.0.1:6379\n",
     "join-token": "dinpj_0\n",
     "router-token": "dinp_0\n",
+    "secrets.key": "",
     "tls.pem": await readFile(certificate, "utf8"),
     "tls.key": await readFile(key, "utf8"),
   };

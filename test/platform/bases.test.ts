@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { isDinpError, readImage, type BaseView } from "@dinp/core";
+import { DinpError, isDinpError, readImage, type BaseView, type Images } from "@dinp/core";
 import { describe, expect, it } from "vitest";
 import { collect, makeTar, stream, type TestEntry } from "../build/support.js";
 import { newDockerSave, ociLayout, ociManifest, oldDockerSave, savedImage, sha256 } from "./base-archives.js";
@@ -258,5 +258,15 @@ describe("base images", () => {
     expect((await world.registry.readManifest("bases/copy", digest ?? "")).digest).toBe(digest);
     const none = world.platform.addBase("copy", { image: "apps/hello:none" }, world.write());
     await expect(none).rejects.toMatchObject({ code: "DINP_IMAGE_NOT_FOUND" });
+  });
+
+  it("says of the platform's registry that it refuses the platform, and not of the token that it is no good", async () => {
+    const importArchive = (): Promise<never> =>
+      Promise.reject(new DinpError("DINP_UNAUTHENTICATED", "The registry wants a user and a password."));
+    await using world = await createWorld({ images: { importArchive } as unknown as Images });
+    await expect(add(world, "node", rootFiles)).rejects.toMatchObject({
+      code: "DINP_UNAVAILABLE",
+      message: expect.stringContaining("The platform's registry") as string,
+    });
   });
 });

@@ -52,6 +52,12 @@ describe("join tokens", () => {
     await expect(admit({ ...other, secret: `dinpj_${"0".repeat(52)}` })).rejects.toMatchObject({
       code: "DINP_UNAUTHENTICATED",
     });
+    const damaged = {
+      message: expect.stringContaining("join token"),
+      hint: expect.stringContaining("join-token"),
+    };
+    for (const wrong of [`dinpj_${"0".repeat(51)}`, "change-me"])
+      await expect(admit({ ...other, secret: wrong })).rejects.toMatchObject(damaged);
     world.clock.offsetMs = HOUR_MS + 1;
     await expect(admit(other)).rejects.toMatchObject({ code: "DINP_UNAUTHENTICATED" });
     expect(await world.platform.listJoinTokens()).toEqual([]);

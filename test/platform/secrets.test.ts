@@ -290,7 +290,7 @@ describe("the key of secrets", () => {
     await rm(keyFile);
     for (const name of ["TOKEN", "OTHER"]) {
       const refused = await errorOf(setEnv(world, { secrets: { [name]: "new" } }));
-      expect(refused).toMatchObject({ code: "DINP_CORRUPT", hint: expect.stringContaining("backup") });
+      expect(refused).toMatchObject({ code: "DINP_UNAVAILABLE", hint: expect.stringContaining("backup") });
     }
     const registry = world.platform.addRegistry(
       "registry.example",

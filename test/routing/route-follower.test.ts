@@ -137,6 +137,33 @@ describe("RouteFollower", () => {
     expect(last()).toMatchObject({ routerId: "r-1", busy: [] });
   });
 
+  it("says in its log what it serves while the table does not answer: the last good one, or nothing yet", async () => {
+    const warnings: unknown[] = [];
+    const warn = (message: string, fields: unknown): void => void warnings.push([message, fields]);
+    const told: Logger = { ...logger, warn };
+    const away = new Line();
+    away.cut = true;
+    const other = createRouteFollower({
+      table: away,
+      routerId: "r-2",
+      clock: createSystemClock(),
+      logger: told,
+    });
+    const end = new AbortController();
+    const ended = other.run(end.signal);
+    const said = (text: string): boolean => JSON.stringify(warnings).includes(text);
+    await until(() => said("nothing is served"), "the warning");
+    expect(said("the last good one")).toBe(false);
+    away.cut = false;
+    await other.whenReady(end.signal);
+    away.cut = true;
+    away.breakWatches();
+    await until(() => said("the last good one is served"), "the other warning");
+    end.abort();
+    await ended;
+    await away.close();
+  });
+
   it("acknowledges many changes with few messages, one at a time, the newest at the end", async () => {
     await follower.whenReady(stop.signal);
     let version = await put(route("a.test", "/", ["i-0"]));

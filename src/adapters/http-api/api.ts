@@ -26,6 +26,8 @@ const JSON_BYTES_MAX = 1024 * 1024;
 /** A command's input is up to 1 MiB, in base64. */
 const COMMAND_PATH = /^\/v1\/apps\/[^/]+\/(?:exec|run)$/;
 const COMMAND_BYTES_MAX = 2 * JSON_BYTES_MAX;
+/** Where servers listen for agents, on an address of its own. */
+const LINK_PATH = "/v1/link";
 const UPLOAD_PATH = /^\/v1\/(?:apps\/[^/]+\/builds|bases\/[^/]+\/archive)$/;
 
 /** The API as a function from requests to answers. */
@@ -55,6 +57,9 @@ export function createApi(options: ApiOptions): Api {
   api.openapi(infoRoute, (c) => c.json(platform.info(), 200));
   addDocument(api, platform);
   if (options.scope === "builds") api.use("/v1/*", onlyBuilds);
+  api.use(LINK_PATH, () => {
+    throw noLinkHere();
+  });
   api.use("/v1/*", requireToken(platform));
   api.use("/v1/*", conditional);
   api.use("/v1/*", guardBody);
@@ -74,6 +79,13 @@ export function createApi(options: ApiOptions): Api {
 function nothingHere(method: string, path: string): DinpError {
   const message = `There is no ${harmless(`${method} ${path}`, 200)} here.`;
   return new DinpError("DINP_NOT_FOUND", message, { hint: "See /openapi.json." });
+}
+
+/** What an agent learns that was given the API's address; it would take the refusal of its key for one by a server. */
+function noLinkHere(): DinpError {
+  return new DinpError("DINP_NOT_FOUND", "Agents do not connect here: this is the API.", {
+    hint: "Give agents the address of server.linkListen, whose port is 7443 unless it was changed.",
+  });
 }
 
 function statusOf(error: DinpError): number {

@@ -23,8 +23,8 @@ export interface KeyFileContent {
 /** What says whether a key file was replaced; null when there is none. */
 export async function versionOf(keyFile: string): Promise<string | null> {
   try {
-    const { ino, mtimeNs, size, mode } = await stat(keyFile, { bigint: true });
-    return [ino, mtimeNs, size, mode].join(" ");
+    const { ino, mtimeNs, size, mode, uid } = await stat(keyFile, { bigint: true });
+    return [ino, mtimeNs, size, mode, uid].join(" ");
   } catch (error) {
     if (hasCode(error, "ENOENT")) return null;
     throw error;
@@ -37,8 +37,8 @@ export async function readKeyFile(keyFile: string): Promise<KeyFileContent | nul
   if (version === null) return null;
   const file = await open(keyFile, "r");
   try {
-    const { mode, size } = await file.stat();
-    if ((mode & 0o077) !== 0) {
+    const { mode, size, uid } = await file.stat();
+    if (mayOthersRead(mode, uid)) {
       throw new DinpError("DINP_INVALID", `Others may read the keys of secrets, ${keyFile}.`, {
         hint: `Run: chmod 600 ${keyFile}`,
       });
@@ -48,6 +48,14 @@ export async function readKeyFile(keyFile: string): Promise<KeyFileContent | nul
   } finally {
     await file.close();
   }
+}
+
+/**
+ * A file of root's may be read by its group, as PostgreSQL takes keys: systemd passes a credential on as root's, with an access
+ * list for the service's user, and the bits of the group are that list's.
+ */
+function mayOthersRead(mode: number, uid: number): boolean {
+  return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0;
 }
 
 /** Makes a file with one key unless there is one. Of two that make it at the same time, both get the first one's. */

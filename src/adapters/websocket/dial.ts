@@ -66,5 +66,20 @@ function unreachable({ origin }: URL, error: unknown, signal: AbortSignal): Dinp
   return new DinpError("DINP_UNAVAILABLE", `${origin} cannot be reached: ${messageOf(error)}`, {
     retryable: true,
     cause: error,
+    ...(isUntrusted(error) ? { hint: UNTRUSTED_HINT } : {}),
   });
 }
+
+const UNTRUSTED_HINT =
+  "Nobody that is trusted has signed its certificate: give the agent the file of the servers' authority (agent.caFile).";
+
+function isUntrusted(error: unknown): boolean {
+  return error instanceof Error && "code" in error && UNTRUSTED_CODES.has(error.code);
+}
+
+const UNTRUSTED_CODES: ReadonlySet<unknown> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);

@@ -190,7 +190,11 @@ function isAboutKey(error: unknown): boolean {
 function tellingError(errors: readonly unknown[]): unknown {
   const telling = errors.find((error) => error instanceof DinpError && error.code !== "DINP_UNAVAILABLE");
   if (telling !== undefined || errors.length === 1) return telling ?? errors[0];
-  return new DinpError("DINP_UNAVAILABLE", errors.map(messageOf).join(" "), { retryable: true });
+  const hint = errors.map((error) => (error instanceof DinpError ? error.hint : undefined)).find(Boolean);
+  return new DinpError("DINP_UNAVAILABLE", errors.map(messageOf).join("; "), {
+    retryable: true,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 function assertNotAborted(signal: AbortSignal): void {

@@ -123,7 +123,8 @@ async function openRuntime(
       : {}),
   });
   undo.push(() => node.runtime.close());
-  await openNodeRuntime(node, { kind: own.runtime, dockerSocket: own.dockerSocket });
+  const { runtime: kind, dockerSocket } = own;
+  await openNodeRuntime(node, { kind, dockerSocket, socketFlag: "--docker-socket PATH" });
   return node;
 }
 

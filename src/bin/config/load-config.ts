@@ -75,6 +75,8 @@ export async function loadConfig<S extends Settings>(
   const path = flags["config"] ?? sources.env["DINP_CONFIG"];
   const file =
     typeof path === "string" && path !== "" ? await readConfigFile(path, sources.known, problems) : null;
+  // What is missing may be in the file that could not be read.
+  if (file === null && problems.length > 0) throw new ConfigError(problems);
   const origins = new Map<string, string>();
   const secrets = new Set<string>();
   const values: Record<string, Record<string, unknown>> = {};

@@ -132,7 +132,8 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
   });
   const { runtime } = node;
   undo.push(() => runtime.close());
-  await openNodeRuntime(node, { kind, dockerSocket: options.dockerSocket });
+  const { dockerSocket } = options;
+  await openNodeRuntime(node, { kind, dockerSocket, socketFlag: "--docker-host unix:///PATH" });
   let leavesInstances = false;
   undo.push(async () => {
     if (!leavesInstances) await node.stopAll({ graceMs: STOP_GRACE_MS });

@@ -100,10 +100,16 @@ function dockerRuntime({
   return { runtime, prober: createHttpProber(), stopAll };
 }
 
-/** Opens it; of an engine that does not answer, says how to name another. */
+/** Opens it; of an engine that does not answer, says how to name another, which is by the flag `socketFlag`. */
 export async function openNodeRuntime(
   { runtime }: NodeRuntime,
-  { kind, dockerSocket }: Pick<NodeRuntimeOptions, "kind" | "dockerSocket">,
+  {
+    kind,
+    dockerSocket,
+    socketFlag,
+  }: Pick<NodeRuntimeOptions, "kind" | "dockerSocket"> & {
+    readonly socketFlag: string;
+  },
 ): Promise<void> {
   try {
     await runtime.open();
@@ -114,7 +120,7 @@ export async function openNodeRuntime(
       `The Docker engine at ${dockerSocket} cannot be used: ${error.message}`,
       {
         cause: error,
-        hint: "Is it running, and may this user use it? --docker-host unix:///PATH names another one.",
+        hint: `Is it running, and may this user use it? ${socketFlag} names another one.`,
       },
     );
   }

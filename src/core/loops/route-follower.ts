@@ -16,7 +16,7 @@ import { InFlight } from "./in-flight.js";
 import { Latch } from "./latch.js";
 import { TableKeeper } from "./table-keeper.js";
 import { shrunkMsMax, TableTrust, type ServedTable } from "./table-trust.js";
-import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
+import { Backoff, hintOf, runTogether, sleepQuietly } from "./tasks.js";
 import { Wakeup } from "./wakeup.js";
 
 /** An acknowledgement is said again this often, for a table that lost it. */
@@ -176,13 +176,18 @@ class TableRouteFollower implements RouteFollower {
       } catch (error) {
         if (isAborted(signal)) return;
         this.#problem = `the table does not answer: ${messageOf(error)}`;
-        this.#logger.warn("the route table cannot be followed; the last good one is served", {
+        this.#logger.warn(`the route table cannot be followed; ${this.#servedMeanwhile()}`, {
           error: messageOf(error),
+          ...hintOf(error),
         });
       }
       if (this.#clock.monotonicMs() - since >= STEADY_MS) backoff.succeeded();
       await backoff.pause(signal);
     }
+  }
+
+  #servedMeanwhile(): string {
+    return this.ready() ? "the last good one is served" : "none was read yet, so nothing is served";
   }
 
   /** One snapshot and the changes after it; after a refused one, the wait for the next change. */
@@ -192,7 +197,7 @@ class TableRouteFollower implements RouteFollower {
     const refusal = this.#trust.refusalOf(snapshot, this.#served());
     if (refusal !== null) {
       this.#problem = `a table was refused: ${refusal}`;
-      this.#logger.warn("a route table was refused; the last good one is served", { reason: refusal });
+      this.#logger.warn(`a route table was refused; ${this.#servedMeanwhile()}`, { reason: refusal });
       await this.#untilChanged(after, signal);
       return;
     }
@@ -290,6 +295,7 @@ class TableRouteFollower implements RouteFollower {
         if (isAborted(signal)) return;
         this.#logger.warn("the applied route table could not be acknowledged; it is tried again", {
           error: messageOf(error),
+          ...hintOf(error),
         });
         await backoff.pause(signal);
         this.#toAcknowledge.wake();

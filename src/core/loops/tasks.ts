@@ -83,11 +83,15 @@ export async function repeatUntilAborted(
     } catch (error) {
       if (isAborted(signal)) return;
       if (isFatal?.(error) === true) throw error;
-      const hint = isDinpError(error) && error.hint !== undefined ? { hint: error.hint } : {};
-      logger.warn(`${name} failed; it is tried again`, { error: messageOf(error), ...hint });
+      logger.warn(`${name} failed; it is tried again`, { error: messageOf(error), ...hintOf(error) });
       await backoff.pause(signal);
     }
   }
+}
+
+/** What to do about an error, for a line of the log; nothing when it does not say. */
+export function hintOf(error: unknown): { readonly hint?: string } {
+  return isDinpError(error) && error.hint !== undefined ? { hint: error.hint } : {};
 }
 
 /** Does `act` for each hint, one after the other. */

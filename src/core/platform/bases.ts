@@ -7,6 +7,7 @@ import { withSignal } from "./app-records.js";
 import { change } from "./change.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
 import { withImage, type LocatedImage } from "./located-image.js";
+import { fromOwnRegistry } from "./own-registry.js";
 import { printable, quoted } from "./text.js";
 import { boundedStream } from "./bounded-stream.js";
 import { Upload } from "./upload.js";
@@ -68,7 +69,7 @@ export class Bases {
     options: WriteOptions,
     signal: AbortSignal,
   ): Promise<BaseView> {
-    const { images, hasher, clock } = this.#context;
+    const { hasher, clock } = this.#context;
     const repository = `bases/${name}`;
     if ("image" in request) {
       const find = async (): Promise<{ readonly image: ImageRef; readonly source: string }> => {
@@ -81,9 +82,21 @@ export class Bases {
     }
     const upload = new Upload(request.bytes, hasher, limits.uploadBytesMax);
     const bytes = boundedStream(upload, { bytesMax: limits.uploadBytesMax, idleMs: IDLE_MS }, clock, signal);
-    const { image, kind } = await images.importArchive(repository, bytes, { signal });
+    const { image, kind } = await this.#import(repository, bytes, signal);
     const input = { name, sha256: await upload.digest() };
     return this.#register(name, input, options, () => Promise.resolve({ image, source: kind }));
+  }
+
+  async #import(
+    repository: string,
+    bytes: ByteStream,
+    signal: AbortSignal,
+  ): ReturnType<PlatformContext["images"]["importArchive"]> {
+    try {
+      return await this.#context.images.importArchive(repository, bytes, { signal });
+    } catch (error) {
+      throw fromOwnRegistry(error);
+    }
   }
 
   async #register(

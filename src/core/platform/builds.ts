@@ -10,6 +10,7 @@ import { buildView } from "./app-views.js";
 import { BuildLog } from "./build-log.js";
 import { BuildSource } from "./build-source.js";
 import { change, isRemembered, toRecord } from "./change.js";
+import { fromOwnRegistry } from "./own-registry.js";
 import type { PlatformContext, ReadOptions, WriteOptions } from "./context.js";
 import { appRepository, discardWrites } from "./discards.js";
 import { withImage } from "./located-image.js";
@@ -280,18 +281,8 @@ function fromOf({ source }: Build): string {
 function toDinpError(error: unknown, signal: AbortSignal | undefined): DinpError {
   if (signal?.aborted === true)
     return new DinpError("DINP_ABORTED", "The upload was broken off.", { cause: error });
-  // Who may not use the platform's registry is not who asks the platform.
-  if (isDinpError(error, "DINP_UNAUTHENTICATED")) {
-    return new DinpError(
-      "DINP_UNAVAILABLE",
-      `The platform's registry lets it store nothing: ${error.message}`,
-      {
-        cause: error,
-        hint: "Whoever operates the platform has to renew its credentials for the registry.",
-      },
-    );
-  }
-  if (isDinpError(error)) return error;
+  const told = fromOwnRegistry(error);
+  if (isDinpError(told)) return told;
   return new DinpError("DINP_INTERNAL", "The build failed for a reason inside the platform.", {
     cause: error,
   });

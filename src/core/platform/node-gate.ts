@@ -66,9 +66,10 @@ class StoreNodeGate {
   }
 
   /** Hashes are compared, so that the time this takes tells nothing about keys. */
-  async #enter({ nodeId, secret }: AdmissionRequest, options: Signal): Promise<Admission> {
+  async #enter({ nodeId, secret, newKeyHash }: AdmissionRequest, options: Signal): Promise<Admission> {
     const { store, clock, hasher } = this.#options;
-    if (!NODE_KEY.test(secret)) throw keyNotValid(nodeId);
+    // Who brings the hash of a key to come wants to join: what was damaged on its way is a join token.
+    if (!NODE_KEY.test(secret)) throw newKeyHash === null ? keyNotValid(nodeId) : joinTokenNotValid();
     const keyHash = sha256Hex(hasher, secret);
     const credential = (await store.get("nodeCredential", nodeId, options))?.value ?? null;
     if (credential === null || !isTaken(credential, keyHash, clock.now())) throw keyNotValid(nodeId);

@@ -1,4 +1,4 @@
-import { DinpError } from "../model/errors.js";
+import { DinpError, isDinpError } from "../model/errors.js";
 import { registryAccountKey } from "../model/kinds.js";
 import { secretVersionKey, type SecretVersion } from "../model/secrets.js";
 import type { StateStore } from "../ports/state-store.js";
@@ -23,8 +23,8 @@ export function secretPurpose({ appId, name, version }: Omit<SecretVersion, "sea
 }
 
 /**
- * Seals what is to be stored. `DINP_CORRUPT` while there is no key and something was sealed before: a new key would hide that
- * the old one is lost.
+ * Seals what is to be stored. `DINP_UNAVAILABLE` without a key, also while one could be made but something was sealed before: a
+ * new key would hide that the old one is lost.
  */
 export async function seal(
   { store, secrets }: SealingContext,
@@ -34,14 +34,24 @@ export async function seal(
 ): Promise<string> {
   if ((await secrets.keyNames()).length === 0 && (await isAnythingSealed(store, options))) {
     throw new DinpError(
-      "DINP_CORRUPT",
+      "DINP_UNAVAILABLE",
       "The keys of secrets are lost: secrets are stored, and there is none.",
       {
         hint: 'Restore the key file from a backup; when it is gone for good, make one with "dinp secrets rotate" and give each secret again.',
       },
     );
   }
-  return await secrets.seal(value, purpose);
+  try {
+    return await secrets.seal(value, purpose);
+  } catch (error) {
+    // Nothing that is stored is damaged: whoever asked is told what the box is in want of.
+    if (!isDinpError(error, "DINP_CORRUPT")) throw error;
+    const { message, hint } = error;
+    throw new DinpError("DINP_UNAVAILABLE", message, {
+      cause: error,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
 }
 
 async function isAnythingSealed(store: StateStore, options: ReadOptions): Promise<boolean> {
