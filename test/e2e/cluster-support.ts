@@ -121,6 +121,8 @@ export class TestCluster {
   readonly #config: string;
   readonly #programs: ClusterProgram[] = [];
   readonly #servers: ServerProgram[] = [];
+  /** Of Node, for the programs that are made from now on. */
+  nodeFlags: readonly string[] = [];
 
   private constructor(id: string, started: Started, env: NodeJS.ProcessEnv, config: string) {
     this.id = id;
@@ -296,7 +298,8 @@ export class TestCluster {
 
   #program(name: string, program: string, flags: readonly string[]): ClusterProgram {
     const path = join(projectRoot, `dist/bin/${program}.js`);
-    const made = new ClusterProgram(name, [path, "--config", this.#config, ...flags], this.#env);
+    const command = [...this.nodeFlags, path, "--config", this.#config, ...flags];
+    const made = new ClusterProgram(name, command, this.#env);
     this.#programs.push(made);
     return made;
   }
