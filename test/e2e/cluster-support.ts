@@ -209,10 +209,14 @@ export class TestCluster {
 
   /** Resolves when a node's agent is connected to the leading server. */
   async connected(server: ServerProgram, node: string): Promise<void> {
-    await eventually(`the agent of ${node}`, async () => {
-      const { items } = await this.json<NodeList>(server, "nodes");
-      return items.some(({ id, connected }) => id === node && connected === true);
-    });
+    await eventually(
+      `the agent of ${node}`,
+      async () => {
+        const { items } = await this.json<NodeList>(server, "nodes");
+        return items.some(({ id, connected }) => id === node && connected === true);
+      },
+      60_000,
+    );
   }
 
   /** A process that makes builds; gives the URL that servers pass them on to. */
@@ -264,12 +268,16 @@ export class TestCluster {
 
   /** Which server leads now. */
   leader(): Promise<ServerProgram> {
-    return eventually("a server that leads", async () => {
-      for (const server of this.#servers) {
-        if (await leads(server)) return server;
-      }
-      return undefined;
-    });
+    return eventually(
+      "a server that leads",
+      async () => {
+        for (const server of this.#servers) {
+          if (await leads(server)) return server;
+        }
+        return undefined;
+      },
+      60_000,
+    );
   }
 
   /** The ids of the instances of which a process runs, as the kernel knows them; sorted. */
