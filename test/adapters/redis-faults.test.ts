@@ -6,6 +6,7 @@ import { createSystemRandom } from "@dinp/core/system";
 import { describeWithServices } from "../support/services.js";
 import { OwnRedis, type OwnRedisOptions } from "./redis-support/own-redis.js";
 import { eventually } from "./redis-support/eventually.js";
+import { standStill } from "./support/stand-still.js";
 import {
   apply,
   errorOf,
@@ -76,6 +77,15 @@ describeWithServices(["redis"], "a route table whose Redis is paused", () => {
     server.resume();
     expect(await made).toMatchObject({ epoch: 1 });
     expect(await hostsOf(table)).toEqual(["a.test", "late.test"]);
+  });
+
+  it("takes the answer that came while the process stood still, however long that was", async () => {
+    const server = await ownRedis();
+    const table = tableAt({ url: server.url }, { commandTimeoutMs: 500 });
+    const version = await apply(table, [put("a.test")]);
+    const made = table.apply([put("b.test")], { epoch: 1, ifVersion: version });
+    await standStill(3_000);
+    expect(await made).toMatchObject({ epoch: 1, revision: version.revision + 1 });
   });
 
   it("has watches that go on where they were, without a reset", async () => {

@@ -5,6 +5,7 @@ import { describeWithServices } from "../support/services.js";
 import { CommitProxy } from "./sql-support/commit-proxy.js";
 import { sqlKinds, withPort, type StoreOptions } from "./sql-support/kinds.js";
 import { SqlBench } from "./sql-support/sql-bench.js";
+import { standStill } from "./support/stand-still.js";
 import { until } from "./support/until.js";
 
 const put = (key: string, value = ""): Write => ({ op: "put", kind: "setting", value: { key, value } });
@@ -126,18 +127,47 @@ for (const kind of sqlKinds) {
       expect(await other.snapshot()).toMatchObject({ revision, records: [{ key: "other" }] });
     }, 60_000);
 
+    it("tells a leader that no longer waits for its refused commit why it was refused", async () => {
+      const direct = await bench.newDatabase();
+      const { proxy, url } = await proxied(direct);
+      const stopped = await open(url, { statementMs: 120_000, idleTransactionMs: 120_000 });
+      const other = await open(direct);
+      const lease = await stopped.tryAcquireLease({ name: "leader", holder: "one", ttlMs: 1 });
+      const isHeld = proxy.hold();
+      const leading = new AbortController();
+      const fencing = { lease: "leader", epoch: lease?.epoch ?? 0 };
+      const late = failureOf(stopped.commit([put("late")], { fencing, signal: leading.signal }));
+      await isHeld;
+      await other.tryAcquireLease({ name: "leader", holder: "two", ttlMs: 60_000 });
+      leading.abort();
+      proxy.letGo();
+      expect(await late).toMatchObject({ code: "DINP_FENCED" });
+      expect(await other.get("setting", "late")).toBeNull();
+    }, 60_000);
+
+    it("takes the answers that came while this process stood still, however long that was", async () => {
+      const store = await open(await bench.newDatabase(), { statementMs: 500 });
+      await store.commit([put("before")]);
+      const reading = store.get("setting", "before");
+      await standStill(3_000);
+      expect(await reading).toMatchObject({ key: "before" });
+    }, 60_000);
+
     it("waits for a record that a process holds which stands still no longer than the database lets that", async () => {
       const direct = await bench.newDatabase();
       const { proxy, url } = await proxied(direct);
       const stopped = await open(url, { statementMs: 120_000, idleTransactionMs: 1_000 });
       const other = await open(direct, { lockMs: 1_000 });
-      await other.commit([put("same", "first")]);
+      const { revision } = await other.commit([put("same", "first")]);
       const isHeld = proxy.hold();
-      const late = failureOf(stopped.commit([put("same", "late")]));
+      const value = { key: "same", value: "late" };
+      const late = failureOf(stopped.commit([{ op: "put", kind: "setting", value, ifRevision: revision }]));
       await isHeld;
       await other.commit([put("same", "other")]);
       proxy.letGo();
-      expect(await late).toMatchObject({ code: "DINP_COMMIT_UNKNOWN" });
+      // PostgreSQL says that it has ended the transaction, so that it can be repeated.
+      const code = name === "postgres" ? "DINP_CONFLICT" : "DINP_COMMIT_UNKNOWN";
+      expect(await late).toMatchObject({ code });
       expect(await other.get("setting", "same")).toMatchObject({ value: { value: "other" } });
     }, 60_000);
 

@@ -29,8 +29,7 @@ export async function twoServers(cluster: TestCluster): Promise<readonly [Server
   const first = await cluster.server("s1");
   await cluster.login(first);
   const second = await cluster.server("s2");
-  // Its user is the same: only the address is another.
-  await cluster.ok(second, ["login"], await adminToken(cluster));
+  await loginAt(cluster, first, second);
   return [first, second];
 }
 
@@ -53,16 +52,24 @@ export async function pushEcho(
   await cluster.ok(by, ["push", source, "--no-wait", ...wanted]);
 }
 
+export async function instancesOf(
+  cluster: TestCluster,
+  by: ServerProgram,
+  app: string,
+): Promise<readonly Instance[]> {
+  return (await cluster.json<InstanceList>(by, "instances", app)).items;
+}
+
 /** Waits until the app has exactly so many instances, all of them ready. */
 export async function readyInstances(
   cluster: TestCluster,
   by: ServerProgram,
   app: string,
   count: number,
-  timeoutMs?: number,
+  timeoutMs = 40_000,
 ): Promise<readonly Instance[]> {
   const asked = async (): Promise<readonly Instance[] | undefined> => {
-    const { items } = await cluster.json<InstanceList>(by, "instances", app);
+    const items = await instancesOf(cluster, by, app);
     return items.length === count && items.every((instance) => instance.ready) ? items : undefined;
   };
   return await eventually(`${app} has ${String(count)} ready instances`, asked, timeoutMs);
@@ -70,3 +77,20 @@ export async function readyInstances(
 
 export const idsOf = (instances: readonly Instance[]): readonly string[] =>
   instances.map(({ id }) => id).sort();
+
+/** The user of the cluster, whom its first server knows, is logged in at another one as well. */
+export async function loginAt(
+  cluster: TestCluster,
+  first: ServerProgram,
+  other: ServerProgram,
+): Promise<void> {
+  const token = await readFile(join(cluster.folder, first.name, "admin-token"), "utf8");
+  await cluster.ok(other, ["login"], token);
+}
+
+/** A value of a program's `/metrics`; 0 when it is not there. */
+export async function metric(observeUrl: string, name: string): Promise<number> {
+  const answer = await fetch(`${observeUrl}/metrics`, { signal: AbortSignal.timeout(5_000) });
+  const line = (await answer.text()).split("\n").find((each) => each.startsWith(`${name} `));
+  return line === undefined ? 0 : Number(line.slice(name.length + 1));
+}

@@ -51,6 +51,8 @@ export class TestCluster {
   readonly #config: string;
   readonly #programs: ClusterProgram[] = [];
   readonly #servers: ServerProgram[] = [];
+  /** Of Node, for the programs that are made from now on. */
+  nodeFlags: readonly string[] = [];
 
   private constructor(id: string, started: Started, env: NodeJS.ProcessEnv, config: string) {
     this.id = id;
@@ -145,7 +147,7 @@ export class TestCluster {
   }
 
   /** Resolves when a node's agent is connected to the leading server. */
-  async connected(server: ServerProgram, node: string, timeoutMs?: number): Promise<void> {
+  async connected(server: ServerProgram, node: string, timeoutMs = 60_000): Promise<void> {
     const isConnected = async (): Promise<boolean> => {
       const { items } = await this.json<NodeList>(server, "nodes");
       return items.some(({ id, connected }) => id === node && connected === true);
@@ -209,12 +211,16 @@ export class TestCluster {
 
   /** Which server leads now. */
   leader(): Promise<ServerProgram> {
-    return eventually("a server that leads", async () => {
-      for (const server of this.#servers) {
-        if (await leads(server)) return server;
-      }
-      return undefined;
-    });
+    return eventually(
+      "a server that leads",
+      async () => {
+        for (const server of this.#servers) {
+          if (await leads(server)) return server;
+        }
+        return undefined;
+      },
+      60_000,
+    );
   }
 
   /** The ids of the instances of which a process runs, as the kernel knows them; sorted. */
@@ -253,7 +259,7 @@ export class TestCluster {
     entry: readonly string[] = [],
   ): ClusterProgram {
     const path = join(projectRoot, `dist/bin/${program}.js`);
-    const command = [path, "--config", this.#config, ...flags];
+    const command = [...this.nodeFlags, path, "--config", this.#config, ...flags];
     const made = new ClusterProgram(name, command, this.#env, entry);
     this.#programs.push(made);
     return made;

@@ -54,18 +54,14 @@ export function failureOf(error: unknown): SqlFailure {
   const state = sqlStateOf(error);
   if (state === null) return new SqlFailure("lost", messageOf(error));
   const kind = postgresFailureKind(state);
-  // A server that shuts down, or a transaction that took too long to say something: it closes the connection.
+  // A server that shuts down closes the connection.
   const isFatal = isObject(error) && (error["severity"] === "FATAL" || error["severity"] === "PANIC");
   return new SqlFailure(
-    isFatal && kind === "unavailable" && isGoing(state) ? "lost" : kind,
+    isFatal && kind === "unavailable" && state.startsWith("57P") ? "lost" : kind,
     textOf(kind, error),
     state,
     hintOf(state),
   );
-}
-
-function isGoing(state: string): boolean {
-  return state.startsWith("57P") || state === "25P03";
 }
 
 /** What a unique value was is in the message of no error. */

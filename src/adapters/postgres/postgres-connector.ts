@@ -142,7 +142,7 @@ class PostgresConnection implements SqlConnection {
       return await this.#client.query<SqlRow>(text, values === undefined ? undefined : [...values]);
     } catch (error) {
       const failure = failureOf(error);
-      if (failure.kind === "lost" || failure.kind === "read-only") this.destroy();
+      if (["lost", "expired", "read-only"].includes(failure.kind)) this.destroy();
       throw failure;
     }
   }
@@ -161,9 +161,9 @@ function rowsOf(answers: readonly Answer[]): Rows {
   return answers.map(({ rows }) => rows);
 }
 
-/** What COMMIT itself was answered: only of a lost connection or a lost race it is known what that means. */
+/** What COMMIT itself was answered: only where it was not carried out is it known what that means. */
 function commitFailure(error: unknown): SqlFailure {
   const failure = failureOf(error);
-  if (failure.kind === "retry" || failure.kind === "lost") return failure;
+  if (["retry", "expired", "lost"].includes(failure.kind)) return failure;
   return new SqlFailure("unknown", failure.message, failure.code, failure.hint);
 }

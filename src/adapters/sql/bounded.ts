@@ -8,11 +8,15 @@ export interface Bounds {
   readonly onGivenUp: () => void;
 }
 
-/** The end of `work`; a `SqlFailure` of the kind `timeout`, or `DINP_ABORTED`, when that does not come first. */
+/**
+ * The end of `work`; a `SqlFailure` of the kind `timeout`, or `DINP_ABORTED`, when that does not come first. What came while
+ * this process stood still has come in time.
+ */
 export function bounded<T>(work: Promise<T>, { ms, signal, onGivenUp }: Bounds): Promise<T> {
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       clearTimeout(timer);
+      clearImmediate(lastLook);
       signal?.removeEventListener("abort", onAbort);
     };
     const giveUp = (error: Error): void => {
@@ -23,8 +27,12 @@ export function bounded<T>(work: Promise<T>, { ms, signal, onGivenUp }: Bounds):
     const onAbort = (): void => {
       giveUp(abortedError(signal));
     };
+    let lastLook: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => {
-      giveUp(new SqlFailure("timeout", `there was no answer within ${String(ms)} ms`));
+      // Timers come before what the sockets have.
+      lastLook = setImmediate(() => {
+        giveUp(new SqlFailure("timeout", `there was no answer within ${String(ms)} ms`));
+      });
     }, ms);
     signal?.addEventListener("abort", onAbort);
     work.then(resolve, reject).finally(leave);

@@ -58,7 +58,8 @@ function lockReads(writes: readonly PreparedWrite[]): readonly Statement[] {
   );
 }
 
-function standingRead(fencing: Fencing): Statement {
+/** Where the store stands, and the lease. */
+export function standingRead(fencing: Fencing): Statement {
   const lease =
     fencing === undefined
       ? sql``

@@ -75,7 +75,8 @@ export function judgeCommit(
   };
 }
 
-function assertNotFenced(standing: SqlRow, fencing: Fencing): void {
+/** Judges by what {@link standingRead} read. */
+export function assertNotFenced(standing: SqlRow, fencing: Fencing): void {
   if (fencing === undefined) return;
   if (standing["lease_epoch"] !== null && integerOf(standing, "lease_epoch") === fencing.epoch) return;
   throw new DinpError("DINP_FENCED", `The lease "${fencing.lease}" has moved on.`, {

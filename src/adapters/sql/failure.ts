@@ -2,13 +2,15 @@ import { DinpError } from "@dinp/core";
 import { SqlRetryError } from "./database.js";
 
 /**
- * `retry`: the transaction lost against another, and nothing of it was kept · `lost`: the connection is gone ·
+ * `retry`: the transaction lost against another, and nothing of it was kept · `expired`: the database ended the transaction,
+ * which had said nothing for too long, and kept nothing of it · `lost`: the connection is gone ·
  * `timeout`: no answer within the time · `unavailable`: the database is in need, or does not let this user in ·
  * `read-only`: it takes no writes · `too-large`: it does not take a statement of that length · `corrupt`: its files are
  * damaged · `unknown`: a commit failed by itself, which may be kept · `unexpected`: all else.
  */
 export type SqlFailureKind =
   | "retry"
+  | "expired"
   | "lost"
   | "timeout"
   | "unavailable"
@@ -44,6 +46,7 @@ export function errorOf(failure: SqlFailure): Error {
   switch (kind) {
     case "retry":
       return new SqlRetryError(message, { cause: failure });
+    case "expired":
     case "lost":
     case "timeout":
     case "unavailable":

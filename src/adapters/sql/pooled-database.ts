@@ -190,6 +190,8 @@ class Call {
     try {
       rows = await this.#bounded(() => this.#connection.commit(statements));
     } catch (error) {
+      if (error instanceof SqlFailure && error.kind === "expired")
+        throw new SqlFailure("retry", error.message);
       if (error instanceof SqlFailure && !MAYBE_KEPT.has(error.kind)) throw error;
       this.#connection.destroy();
       throw commitUnknown(error);

@@ -14,8 +14,7 @@ const kinds: Readonly<Record<string, SqlFailureKind>> = {
   "42P07": "retry",
   "55P03": "retry",
   "25006": "read-only",
-  // A transaction that said nothing for too long.
-  "25P03": "unavailable",
+  "25P03": "expired",
   "42501": "unavailable",
   XX001: "corrupt",
   XX002: "corrupt",

@@ -20,8 +20,8 @@ import {
 import { assertNotAborted, closedError, repeatable, sessionOf } from "./calls.js";
 import { ChangeFeed } from "./change-feed.js";
 import { readChanges, type LogPage } from "./change-log.js";
-import { CommitReads } from "./commit-reads.js";
-import { judgeCommit } from "./commit.js";
+import { CommitReads, standingRead, type Fencing } from "./commit-reads.js";
+import { assertNotFenced, judgeCommit, type Committed } from "./commit.js";
 import { SqlRetryError, type SqlDatabase, type SqlSession } from "./database.js";
 import { History, readPosition } from "./history.js";
 import { acquireLease, assertLeaseRequest, releaseLease } from "./leases.js";
@@ -161,7 +161,7 @@ export class SqlStateStore implements StateStore {
     const { changeLogCommits } = this.#options;
     const history = this.#history;
     try {
-      const { revision, changes } = await this.#repeated(options.signal, (database) => {
+      const commitOnce = (database: SqlDatabase): Promise<Committed> => {
         const context = { dialect: database.dialect, history, floor: history.floor, changeLogCommits };
         const reads = new CommitReads(prepared, options.fencing);
         return database.exchange(
@@ -169,7 +169,10 @@ export class SqlStateStore implements StateStore {
           (rows) => judgeCommit(context, prepared, options.fencing, reads.rowsOf(rows)),
           { signal: options.signal },
         );
-      });
+      };
+      const { revision, changes } = await this.#repeated(options.signal, commitOnce, () =>
+        this.#assertNotFenced(options.fencing),
+      );
       if (changes !== null) {
         history.advance(revision);
         this.#feed.add(revision, changes);
@@ -257,16 +260,25 @@ export class SqlStateStore implements StateStore {
     return commits;
   }
 
-  /** Repeats the transaction when it lost against another one. */
+  async #assertNotFenced(fencing: Fencing): Promise<void> {
+    if (fencing === undefined) return;
+    const [standing = {}] = await this.#database(undefined).run(standingRead(fencing));
+    assertNotFenced(standing, fencing);
+  }
+
+  /**
+   * Repeats the transaction when it lost against another one. When that is aborted, `explain` may throw what it had lost for.
+   */
   async #repeated<T>(
     signal: AbortSignal | undefined,
     transaction: (database: SqlDatabase) => Promise<T>,
+    explain: () => Promise<void> = () => Promise.resolve(),
   ): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const database = this.#database(signal);
       try {
-        return await transaction(database);
+        return await transaction(this.#database(signal));
       } catch (error) {
+        if (attempt > 1 && isDinpError(error, "DINP_ABORTED")) await explain();
         if (!(error instanceof SqlRetryError)) throw error;
         if (attempt < ATTEMPTS_MAX) continue;
         throw new DinpError("DINP_UNAVAILABLE", "The transaction lost against others again and again.", {
