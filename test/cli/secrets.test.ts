@@ -28,14 +28,16 @@ const { platform, dinp, ok } = usePlatform(async () => {
 
 const answered = async (): Promise<unknown> => JSON.parse((await platform.get("shop.apps.localhost")).body);
 
-/** The text of every file below a folder but the key's. */
+/** The text of every file below a folder but the key's. What is removed meanwhile has none. */
 async function textBelow(folder: string): Promise<string> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && entry.name !== "secrets.key");
-  const texts = await Promise.all(
-    files.map(({ parentPath, name }) => readFile(join(parentPath, name), "latin1").catch(() => "")),
-  );
-  return texts.join("\n");
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const texts = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return await textBelow(path);
+    const isText = entry.isFile() && entry.name !== "secrets.key";
+    return isText ? await readFile(path, "latin1").catch(() => "") : "";
+  });
+  return (await Promise.all(texts)).join("\n");
 }
 
 it("reaches the app and the commands beside it, and nothing else, whatever is done", async () => {

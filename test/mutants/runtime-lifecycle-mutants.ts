@@ -1,4 +1,4 @@
-import { isDinpError, type InstanceId, type Runtime } from "@dinp/core";
+import { isDinpError, type InstanceId, type Runtime, type RuntimeInstance } from "@dinp/core";
 import type { Mutant } from "./matrix.js";
 import { brokenRuntime, type RuntimePort } from "./support/broken-runtime.js";
 import type { MemoryMachine } from "./support/memory-runtime/machine.js";
@@ -89,12 +89,17 @@ export const runtimeLifecycleMutants: readonly Mutant<RuntimePort>[] = [
       },
     };
   }),
-  brokenRuntime("the list is in the order of starts", LIST, (runtime) => ({
-    list: async (options) => {
-      const listed = await runtime.list(options);
-      return [...listed].sort((a, b) => a.startedAt - b.startedAt || (a.port < b.port ? -1 : 1));
-    },
-  })),
+  brokenRuntime("the list is in the order of starts", LIST, (runtime) => {
+    const started: InstanceId[] = [];
+    const placeOf = ({ instanceId }: RuntimeInstance): number => started.indexOf(instanceId);
+    return {
+      start: async (spec, options) => {
+        started.push(spec.instanceId);
+        return await runtime.start(spec, options);
+      },
+      list: async (options) => [...(await runtime.list(options))].sort((a, b) => placeOf(a) - placeOf(b)),
+    };
+  }),
   brokenRuntime("the list is by numbers within ids", LIST, (runtime) => ({
     list: async (options) => {
       const byNumber = new Intl.Collator("en", { numeric: true });
