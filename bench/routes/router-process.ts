@@ -8,7 +8,7 @@ import { bareEnvironment } from "../lib/environment.js";
 const TICK_MS = 10;
 const START_MS_MAX = 120_000;
 
-/** One `dinp-router`, as operators run it. */
+/** One `dinp-router`, as operators run it; it is registered already. */
 export class RouterProcess {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -23,7 +23,16 @@ export class RouterProcess {
     folder: string,
     table: { readonly url: string; readonly cluster: string },
   ): Promise<RouterProcess> {
-    const args = ["--table-url", table.url, "--cluster-id", table.cluster, "--id", id];
+    const args = [
+      "--table-url",
+      table.url,
+      "--cluster-id",
+      table.cluster,
+      "--id",
+      id,
+      "--registered",
+      "true",
+    ];
     const own = ["--data-dir", join(folder, id), "--listen", "127.0.0.1:0", "--log-level", "warn"];
     const child = spawn(process.execPath, ["dist/bin/dinp-router.js", ...args, ...own], {
       env: bareEnvironment(),

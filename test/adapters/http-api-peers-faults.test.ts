@@ -43,6 +43,18 @@ it("gives the answer to an upload that the leader refuses before it has read it"
   expect(await beginUpload(url)).toEqual({ status: 413, text: "too much" });
 });
 
+it("gives the answer to an upload that is refused by a server that leads no more, and closes the connection", async () => {
+  await using former = await createApiWorld({ peers: { leads: () => false, leaderUrl: () => null } });
+  for (let round = 0; round < 5; round += 1) {
+    const { status, text } = await beginUpload(former.url);
+    expect(status).toBe(503);
+    expect(errorOf(text)).toMatchObject({
+      code: "DINP_UNAVAILABLE",
+      message: expect.stringMatching(/No server leads/),
+    });
+  }
+});
+
 it("says what is known of an upload whose leader died half way", async () => {
   const url = await leader((incoming) => {
     incoming.once("data", () => incoming.socket.destroy());

@@ -1,3 +1,4 @@
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, afterEach, expect, it } from "vitest";
 import { isDinpError, type DinpError, type StateStore, type Write } from "@dinp/core";
 import { describeWithServices } from "../support/services.js";
@@ -50,6 +51,29 @@ for (const kind of sqlKinds) {
       closing.push(() => proxy.close());
       return { proxy, url: withPort(url, proxy.port) };
     }
+
+    it("ends its opening in bounded time when the server takes a connection and says nothing, and keeps no socket", async () => {
+      const silent = createServer();
+      const sockets = new Set<Socket>();
+      silent.on("connection", (socket) => {
+        sockets.add(socket);
+        socket.on("error", () => undefined);
+        socket.on("close", () => sockets.delete(socket));
+        socket.resume();
+      });
+      await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+      const { port } = silent.address() as AddressInfo;
+      const url = withPort(await bench.newDatabase(), port);
+      const store = kind.createStore(url, { connectMs: 300, statementMs: 300, waitMs: 300 });
+      try {
+        expect(await failureOf(store.open())).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
+        await until(() => sockets.size === 0, "the end of each connection");
+      } finally {
+        await store.close();
+        for (const socket of sockets) socket.destroy();
+        await new Promise((resolve) => silent.close(resolve));
+      }
+    });
 
     it("74 tells that it does not know when the connection is lost at the commit, before it came and after", async () => {
       const direct = await bench.newDatabase();

@@ -112,6 +112,8 @@ for (const kind of sqlKinds) {
         "a success of each after the outage",
         60_000,
       );
+      // The watch first: it ends with a commit of the others.
+      await named["watch"]?.stop();
       await Promise.all(callers.map((caller) => caller.stop()));
       for (const [operation, { failed }] of Object.entries(named)) {
         const allowed = /^commit/.test(operation)

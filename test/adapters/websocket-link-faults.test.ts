@@ -116,6 +116,44 @@ describe("WebSocket control link: networks that fail", () => {
     expect((await accepting.take(1)).length).toBe(1);
   });
 
+  it("a server that takes connections and says nothing holds up nobody: the next one is asked meanwhile", async () => {
+    const { rig, proxy, accepting } = await scene();
+    const second = await LinkRig.start();
+    closers.push(() => second.close());
+    proxy.set({ kind: "hang" });
+    const servers = [`http://127.0.0.1:${String(proxy.port)}`, second.url, rig.url];
+    const client = rig.client({ servers, connectMs: 600_000 });
+    const agent = await connect(client);
+    expect((await accepting.take(1)).length).toBe(1);
+    proxy.set({ kind: "none" });
+    await until(() => proxy.open === 0, "the end of the call to the one that said nothing");
+    expect(accepting.sessions).toHaveLength(1);
+    await agent.close();
+  });
+
+  it("a server that sends the agent to a leader that stands still is asked again until it leads itself", async () => {
+    const { rig: leader, proxy } = await scene();
+    proxy.set({ kind: "hang" });
+    const leaderUrl = `http://127.0.0.1:${String(proxy.port)}`;
+    let asked = 0;
+    const next = await LinkRig.start({
+      leaderUrl: () => {
+        asked += 1;
+        return leaderUrl;
+      },
+    });
+    closers.push(() => next.close());
+    const connecting = connect(leader.client({ servers: [next.url, leaderUrl], connectMs: 600_000 }));
+    await until(() => asked > 0, "the agent at the server that does not lead yet");
+    expect(proxy.open).toBeLessThanOrEqual(1);
+    const accepting = new Accepting(next.link);
+    closers.push(() => accepting.stop());
+    await connecting;
+    expect((await accepting.take(1)).length).toBe(1);
+    proxy.set({ kind: "none" });
+    await until(() => proxy.open === 0, "the end of the call to the one that stands still");
+  });
+
   it("two hundred agents at once are all let in, and all leave", { timeout: 60_000 }, async () => {
     const { rig, accepting } = await scene({ pingMs: 5_000 });
     const names = Array.from({ length: 200 }, (_, index) => `node-${String(index)}`);

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { helpOf } from "../../src/bin/config/describe-config.js";
 import { ConfigError, loadConfig } from "../../src/bin/config/load-config.js";
+import { serverSection } from "../../src/bin/config/server-section.js";
 import {
   choice,
   duration,
@@ -183,5 +184,12 @@ describe("the configuration", () => {
     expect(help).toContain("--listen HOST:PORT                  where it listens (default 127.0.0.1:80)\n");
     expect(help).toContain("--store-url URL                     the database (required)\n");
     expect(help).toContain("--names TEXT,…");
+  });
+});
+
+describe("a server's lostAfter", () => {
+  it("is longer than two signs of life of an agent are apart", () => {
+    expect(() => serverSection.lostAfter.parse("9s")).toThrow("10s");
+    expect(serverSection.lostAfter.parse("10s")).toBe(10_000);
   });
 });

@@ -1,99 +1,29 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freeze } from "../adapters/support/freeze.js";
 import { OwnRedis } from "../adapters/redis-support/own-redis.js";
 import { DatabaseProcess } from "../adapters/sql-support/database-process.js";
 import { postgresServer } from "../../scripts/lib/services/postgres-server.mjs";
+import { ClusterProgram } from "./cluster-program.js";
 import {
   type CommandResult,
   eventually,
   freePort,
-  Hopeless,
   processesWith,
   projectRoot,
   runProgram,
   temporaryFolder,
 } from "./harness.js";
 
-/** One program of a cluster: with vitest alone, run `npm run build` first. */
-export class ClusterProgram {
-  readonly #command: readonly string[];
-  readonly #env: NodeJS.ProcessEnv;
-  readonly name: string;
-  #child: ChildProcess | null = null;
-  #output = "";
-
-  constructor(name: string, command: readonly string[], env: NodeJS.ProcessEnv) {
-    this.name = name;
-    this.#command = command;
-    this.#env = env;
-  }
-
-  /** What it has printed and logged since it was last started. */
-  get output(): string {
-    return this.#output;
-  }
-
-  get pid(): number {
-    const pid = this.#child?.pid;
-    if (pid === undefined) throw new Error(`${this.name} does not run`);
-    return pid;
-  }
-
-  /** Starts it; resolves when it has printed what matches. */
-  async start(until: RegExp): Promise<void> {
-    this.#output = "";
-    const child = spawn(process.execPath, this.#command, {
-      env: this.#env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.#child = child;
-    const collect = (chunk: Buffer): void => {
-      this.#output += chunk.toString();
-    };
-    child.stdout.on("data", collect);
-    child.stderr.on("data", collect);
-    await eventually(
-      this.name,
-      () => {
-        if (child.exitCode !== null || child.signalCode !== null)
-          throw new Hopeless(`${this.name} ended: ${this.#output}`);
-        return until.test(this.#output);
-      },
-      60_000,
-    );
-  }
-
-  /** SIGSTOP; resolves when all of it stands still. */
-  pause(): Promise<void> {
-    return freeze(this.pid);
-  }
-
-  resume(): void {
-    process.kill(this.pid, "SIGCONT");
-  }
-
-  /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
-  async end(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
-    const child = this.#child;
-    if (child === null) return null;
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill(signal);
-      // A stopped process takes nothing else.
-      child.kill("SIGCONT");
-      await ended;
-    }
-    return child.exitCode;
-  }
-}
-
 export interface ServerProgram extends ClusterProgram {
   readonly apiUrl: string;
   readonly linkUrl: string;
   /** Of `/metrics`. */
   readonly observeUrl: string;
+}
+
+export interface InstanceProcess {
+  readonly pid: number;
+  readonly instance: string;
 }
 
 interface NodeList {
@@ -108,7 +38,7 @@ interface Started {
 
 /** Bounds that are short enough for tests, and long enough for a busy machine. */
 export const LEASE_MS = 3_000;
-export const LOST_AFTER_MS = 4_000;
+export const LOST_AFTER_MS = 10_000;
 
 /**
  * A cluster of real programs over a PostgreSQL and a Redis of its own, which may be killed and paused, and a registry that
@@ -133,7 +63,6 @@ export class TestCluster {
     const folder = await temporaryFolder();
     const id = `t${String(process.pid)}-${String(await freePort())}`;
     const database = await DatabaseProcess.start(postgresServer);
-    await database.restart();
     const redis = await OwnRedis.start({ lines: [["appendonly", "yes"]] });
     const config = join(folder.path, "dinp.yaml");
     await writeFile(
@@ -189,7 +118,17 @@ export class TestCluster {
   }
 
   /** A node with a folder and ports of its own. `TestCluster.login` comes before it. */
-  async agent(name: string, ports: string, ...more: readonly string[]): Promise<ClusterProgram> {
+  agent(name: string, ports: string, ...more: readonly string[]): Promise<ClusterProgram> {
+    return this.agentIn([], name, ports, ...more);
+  }
+
+  /** As {@link TestCluster.agent}; `entry`: what its command begins with. */
+  async agentIn(
+    entry: readonly string[],
+    name: string,
+    ports: string,
+    ...more: readonly string[]
+  ): Promise<ClusterProgram> {
     const [first] = this.#servers;
     if (first === undefined) throw new Error("a server comes first");
     const token = (await this.ok(first, ["nodes", "join-token"])).stdout.trim();
@@ -199,18 +138,19 @@ export class TestCluster {
       ...["--data-dir", join(this.folder, name), "--join-token", token],
       ...more,
     ];
-    const agent = this.#program(name, "dinp-agent", flags);
+    const agent = this.#program(name, "dinp-agent", flags, entry);
     await agent.start(/runs instances/);
     await this.connected(first, name);
     return agent;
   }
 
   /** Resolves when a node's agent is connected to the leading server. */
-  async connected(server: ServerProgram, node: string): Promise<void> {
-    await eventually(`the agent of ${node}`, async () => {
+  async connected(server: ServerProgram, node: string, timeoutMs?: number): Promise<void> {
+    const isConnected = async (): Promise<boolean> => {
       const { items } = await this.json<NodeList>(server, "nodes");
       return items.some(({ id, connected }) => id === node && connected === true);
-    });
+    };
+    await eventually(`the agent of ${node}`, isConnected, timeoutMs);
   }
 
   /** A process that makes builds; gives the URL that servers pass them on to. */
@@ -220,6 +160,13 @@ export class TestCluster {
     const builder = Object.assign(this.#program(name, "dinp-builder", flags), { url: `http://${at}` });
     await builder.start(/takes builds/);
     return builder;
+  }
+
+  /** An outside health monitor. */
+  async monitor(name: string): Promise<ClusterProgram> {
+    const monitor = this.#program(name, "dinp-hm", ["--id", name]);
+    await monitor.start(/monitors the instances/);
+    return monitor;
   }
 
   /** A router; gives its port as well. `TestCluster.login` comes before it. */
@@ -272,13 +219,18 @@ export class TestCluster {
 
   /** The ids of the instances of which a process runs, as the kernel knows them; sorted. */
   async instancesThatRun(): Promise<readonly string[]> {
-    const found = new Set<string>();
+    return [...new Set((await this.instanceProcesses()).map(({ instance }) => instance))].sort();
+  }
+
+  /** The processes of instances, as the kernel knows them; by their ids. */
+  async instanceProcesses(): Promise<readonly InstanceProcess[]> {
+    const found: InstanceProcess[] = [];
     for (const pid of await processesWith(this.#mark)) {
       const environ = await readFile(`/proc/${String(pid)}/environ`, "latin1").catch(() => "");
-      const [, id] = /(?:^|\0)DINP_INSTANCE_ID=([^\0]+)/.exec(environ) ?? [];
-      if (id !== undefined) found.add(id);
+      const [, instance] = /(?:^|\0)DINP_INSTANCE_ID=([^\0]+)/.exec(environ) ?? [];
+      if (instance !== undefined) found.push({ pid, instance });
     }
-    return [...found].sort();
+    return found.sort((a, b) => a.pid - b.pid);
   }
 
   /** Ends everything that it has started, instances too. */
@@ -294,9 +246,15 @@ export class TestCluster {
     return `DINP_CLUSTER=${this.id}`;
   }
 
-  #program(name: string, program: string, flags: readonly string[]): ClusterProgram {
+  #program(
+    name: string,
+    program: string,
+    flags: readonly string[],
+    entry: readonly string[] = [],
+  ): ClusterProgram {
     const path = join(projectRoot, `dist/bin/${program}.js`);
-    const made = new ClusterProgram(name, [path, "--config", this.#config, ...flags], this.#env);
+    const command = [path, "--config", this.#config, ...flags];
+    const made = new ClusterProgram(name, command, this.#env, entry);
     this.#programs.push(made);
     return made;
   }

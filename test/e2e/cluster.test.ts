@@ -1,30 +1,12 @@
 // Runs the built programs: with vitest alone, run `npm run build` first.
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { describeWithServices } from "../support/services.js";
+import { idsOf, pushEcho, readyInstances, twoServers, type Instance } from "./cluster-apps.js";
 import { LEASE_MS, TestCluster, type ServerProgram } from "./cluster-support.js";
 import { eventually, SteadyLoad } from "./harness.js";
 import { get } from "./router-support.js";
-
-interface InstanceList {
-  readonly items: readonly Instance[];
-}
-
-interface Instance {
-  readonly id: string;
-  readonly ready: boolean;
-  readonly node: string;
-  readonly startedAt: number;
-}
-
-/** Answers with its instance's id. */
-const ECHO = `
-require("node:http")
-  .createServer((request, response) => response.end(process.env.DINP_INSTANCE_ID))
-  .listen(process.env.PORT, "127.0.0.1");
-console.log("it listens");
-`;
 
 describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTRY }) => {
   let cluster: TestCluster;
@@ -35,44 +17,14 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   afterEach(() => cluster.dispose(), 60_000);
 
-  async function twoServers(): Promise<readonly [ServerProgram, ServerProgram]> {
-    const first = await cluster.server("s1");
-    await cluster.login(first);
-    const second = await cluster.server("s2");
-    // Its user is the same: only the address is another.
-    const token = await readFile(join(cluster.folder, "s1", "admin-token"), "utf8");
-    await cluster.ok(second, ["login"], token);
-    return [first, second];
-  }
+  const push = (by: ServerProgram, name: string, instances: number): Promise<void> =>
+    pushEcho(cluster, by, name, instances);
 
-  async function push(by: ServerProgram, name: string, instances: number): Promise<void> {
-    const source = join(cluster.folder, `source-${name}`);
-    await mkdir(source, { recursive: true });
-    await writeFile(join(source, "server.js"), ECHO);
-    await cluster.ok(by, [
-      "push",
-      source,
-      "--no-wait",
-      "--app",
-      name,
-      "--instances",
-      String(instances),
-      "--memory",
-      "64M",
-    ]);
-  }
-
-  async function ready(by: ServerProgram, app: string, count: number): Promise<readonly Instance[]> {
-    return await eventually(`${app} has ${String(count)} ready instances`, async () => {
-      const { items } = await cluster.json<InstanceList>(by, "instances", app);
-      return items.length === count && items.every((instance) => instance.ready) ? items : undefined;
-    });
-  }
-
-  const ids = (instances: readonly Instance[]): readonly string[] => instances.map(({ id }) => id).sort();
+  const ready = (by: ServerProgram, app: string, count: number): Promise<readonly Instance[]> =>
+    readyInstances(cluster, by, app, count);
 
   test("does through any server what a user asks for", { timeout: 120_000 }, async () => {
-    const [first, second] = await twoServers();
+    const [first, second] = await twoServers(cluster);
     await cluster.agent("n1", "21000-21099");
     await cluster.agent("n2", "21100-21199");
     const router = await cluster.router("r1");
@@ -85,7 +37,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
       answers.add((await get(router.port, "shop.apps.test")).body);
       return answers.size === 2;
     });
-    expect([...answers].sort()).toEqual(ids(instances));
+    expect([...answers].sort()).toEqual(idsOf(instances));
     // What only the leader knows, asked of the other one.
     expect((await cluster.ok(follower, ["logs", "shop"])).stdout).toContain("it listens");
     expect(
@@ -106,7 +58,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
     "goes on when the leading server is killed under load: another one leads within the lease",
     { timeout: 120_000 },
     async () => {
-      const [first, second] = await twoServers();
+      const [first, second] = await twoServers(cluster);
       await cluster.agent("n1", "21200-21299");
       await cluster.agent("n2", "21300-21399");
       const router = await cluster.router("r1");
@@ -129,15 +81,15 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
       );
       await cluster.connected(other, "n1");
       await cluster.connected(other, "n2");
-      expect(ids(await ready(other, "shop", 4))).toEqual(ids(before));
+      expect(idsOf(await ready(other, "shop", 4))).toEqual(idsOf(before));
       // It decides, too.
       await cluster.ok(other, ["scale", "shop", "5"]);
       const after = await ready(other, "shop", 5);
-      expect(ids(after)).toEqual(expect.arrayContaining([...ids(before)]));
+      expect(idsOf(after)).toEqual(expect.arrayContaining([...idsOf(before)]));
       await load.stop();
       expect(load.failures).toEqual([]);
       // Nothing that is not known runs.
-      expect(await cluster.instancesThatRun()).toEqual(ids(after));
+      expect(await cluster.instancesThatRun()).toEqual(idsOf(after));
       expect(await leader.end("SIGTERM")).toBeNull();
       await leader.start(/answers at/);
       await push(leader, "shop", 5);
@@ -162,7 +114,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
         before.map(({ id, startedAt }) => [id, startedAt]),
       );
       expect(await agent.end("SIGTERM")).toBe(0);
-      expect(await cluster.instancesThatRun()).toEqual(ids(before));
+      expect(await cluster.instancesThatRun()).toEqual(idsOf(before));
     },
   );
 

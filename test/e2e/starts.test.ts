@@ -1,7 +1,7 @@
 // Runs the built programs: with vitest alone, run `npm run build` first.
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { ClusterProgram } from "./cluster-support.js";
+import { ClusterProgram } from "./cluster-program.js";
 import { freePort, projectRoot, temporaryFolder } from "./harness.js";
 
 async function started(program: string, flags: readonly string[], until: RegExp): Promise<ClusterProgram> {

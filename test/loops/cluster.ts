@@ -22,6 +22,7 @@ import {
   type RouteFollower,
   type SecretBox,
   Server,
+  type ServerAddress,
   type StateStore,
   type Write,
 } from "@dinp/core";
@@ -112,15 +113,17 @@ export class Cluster {
     this.startRouter();
   }
 
-  startServer(name = "server", store: StateStore = this.faulty): void {
+  startServer(name = "server", store: StateStore = this.faulty, announced?: ServerAddress): Server {
     const { table, link, logger, policy, leaseTtlMs } = this;
     const server = new Server({
       ...{ store, table, link, clock, random, logger, policy, appsDomain, leaseTtlMs },
       ...(this.secrets === null ? {} : { secrets: this.secrets }),
       holder: name,
       onFenced: (place) => this.fenced.push(place),
+      ...(announced === undefined ? {} : { announced: () => announced }),
     });
     this.#start(name, (signal) => server.run(signal));
+    return server;
   }
 
   startAgent(nodeId: string): void {

@@ -4,7 +4,10 @@ import { Cluster, until } from "./cluster.js";
 let cluster: Cluster;
 
 beforeEach(async () => {
-  cluster = await Cluster.with();
+  cluster = new Cluster();
+  // No renewal tells the server that its lease has passed on.
+  cluster.leaseTtlMs = 600_000;
+  await cluster.start();
 });
 
 afterEach(() => cluster.dispose());

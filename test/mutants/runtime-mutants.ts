@@ -4,6 +4,7 @@ import { runtimeEndMutants } from "./runtime-end-mutants.js";
 import { runtimeLifecycleMutants } from "./runtime-lifecycle-mutants.js";
 import { runtimeObservationMutants } from "./runtime-observation-mutants.js";
 import { runtimeRunMutants } from "./runtime-run-mutants.js";
+import { runtimeSecretMutants } from "./runtime-secret-mutants.js";
 import { runtimeStartMutants } from "./runtime-start-mutants.js";
 import type { RuntimePort } from "./support/broken-runtime.js";
 
@@ -14,4 +15,5 @@ export const runtimeMutants: readonly Mutant<RuntimePort>[] = [
   ...runtimeLifecycleMutants,
   ...runtimeCommandMutants,
   ...runtimeRunMutants,
+  ...runtimeSecretMutants,
 ];

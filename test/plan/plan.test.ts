@@ -371,6 +371,45 @@ describe("safety", () => {
     expect(world.readyCount("web")).toBe(3);
   });
 
+  /** Six instances on the nodes a, b and c, and those of c replaced on the others while it is lost. */
+  function replacedOnOthers(): World {
+    const world = new World();
+    for (const id of ["a", "b", "c"]) world.node(id);
+    world.release("web", 1);
+    world.app("web", 6);
+    world.converge();
+    world.now += 100_000;
+    world.seenAt.set("a", world.now).set("b", world.now);
+    world.converge();
+    expect(world.placements("web")).toHaveLength(8);
+    return world;
+  }
+
+  const retiredOn = (world: World): readonly string[] =>
+    world.plan().apps.flatMap(({ move }) => move.map(({ placement }) => placement.nodeId));
+
+  test("a node that is back and has not told yet what runs there is not counted on: what serves elsewhere stays", () => {
+    const world = replacedOnOthers();
+    world.reported = new Set(["a", "b"]);
+    world.seenAt.set("c", world.now);
+    expect(retiredOn(world)).toEqual(["c", "c"]);
+  });
+
+  test("a new leader counts on no instance of a node that is away: it waits for reports, and what serves stays", () => {
+    const world = replacedOnOthers();
+    world.seenAt.clear();
+    world.reported = new Set(["a", "b"]);
+    world.leaderSince = world.now;
+    const [app] = world.plan().apps;
+    expect(app?.move).toEqual([]);
+    expect(app?.refused).toMatchObject([
+      { code: "nodes-not-reported", retryAt: world.leaderSince + world.policy.firstReportMs },
+    ]);
+    world.now += world.policy.firstReportMs;
+    world.seenAt.set("a", world.now).set("b", world.now);
+    expect(retiredOn(world)).toEqual(["c", "c"]);
+  });
+
   test("when most nodes go silent none is lost", () => {
     const world = running(2);
     world.now += 100_000;

@@ -19,13 +19,14 @@ import { freePort } from "./ports.mjs";
  *   packages: readonly string[],
  *   variable: string,
  *   stopSignal: NodeJS.Signals,
+ *   dataOf: (folder: string) => string,
  *   prepare: (folder: string, settings: DatabaseSettings) => Promise<void>,
  *   command: (folder: string, settings: DatabaseSettings) => [string, ...string[]],
  *   url: (settings: DatabaseSettings) => string,
  *   answers: (settings: DatabaseSettings, signal: AbortSignal) => Promise<boolean>,
  *   remove: (folder: string) => Promise<void>,
- * }} DatabaseServer `variable`: tells tests its URL. `stopSignal`: ends it in order, whoever is connected. `prepare`
- *   makes its data in the folder, `remove` takes away what it has outside of it.
+ * }} DatabaseServer `variable`: tells tests its URL. `stopSignal`: ends it in order, whoever is connected. `dataOf`:
+ *   where its data are. `prepare` makes them; an empty folder may be there. `remove` takes away what it has outside of its folder.
  */
 
 const STOP_MS = 20_000;
@@ -69,14 +70,24 @@ export async function startDatabase(server, folder) {
 }
 
 /**
+ * Ends the server of a folder, if it runs.
+ *
+ * @param {DatabaseServer} server
+ * @param {string} folder
+ */
+export async function stopDatabase(server, folder) {
+  await stopProcess(folder, server.name, STOP_MS, server.stopSignal);
+  await killStrays(folder);
+}
+
+/**
  * Ends the server of a folder, if it runs, and removes all that it has.
  *
  * @param {DatabaseServer} server
  * @param {string} folder
  */
 export async function removeDatabase(server, folder) {
-  await stopProcess(folder, server.name, STOP_MS, server.stopSignal);
-  await killStrays(folder);
+  await stopDatabase(server, folder);
   await server.remove(folder);
   rmSync(folder, { recursive: true, force: true });
 }

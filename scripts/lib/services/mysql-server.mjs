@@ -27,6 +27,11 @@ function greets({ port }, signal) {
   });
 }
 
+/** @param {string} folder */
+function dataOf(folder) {
+  return join(folder, "data");
+}
+
 /** Statements that a server runs at each start: they make its administrator. @param {string} folder @param {DatabaseSettings} settings */
 function writeInitFile(folder, { user, password, database }) {
   const account = `'${user}'@'127.0.0.1'`;
@@ -41,7 +46,7 @@ function writeInitFile(folder, { user, password, database }) {
 /** What both servers are told. @param {string} folder @param {DatabaseSettings} settings */
 function serverOptions(folder, { port }) {
   return [
-    ...[`--datadir=${join(folder, "data")}`, `--port=${port}`, "--bind-address=127.0.0.1"],
+    ...[`--datadir=${dataOf(folder)}`, `--port=${port}`, "--bind-address=127.0.0.1"],
     // Below the data: the path of a socket must be short.
     ...["--socket=server.sock", "--pid-file=server.pid", `--init-file=${join(folder, "init.sql")}`],
     ...["--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-connections=200", "--user=root"],
@@ -59,12 +64,13 @@ export const mariadbServer = {
   packages: ["mariadb-client-core", "mariadb-server-core"],
   variable: "DINP_TEST_MARIADB",
   stopSignal: "SIGTERM",
+  dataOf,
   async prepare(folder, settings) {
     writeInitFile(folder, settings);
     await runCommand(
       "mariadb-install-db",
       [
-        ...["--no-defaults", `--datadir=${join(folder, "data")}`, "--user=root"],
+        ...["--no-defaults", `--datadir=${dataOf(folder)}`, "--user=root"],
         ...["--auth-root-authentication-method=normal", "--skip-test-db"],
       ],
       { timeoutMs: 120_000 },
@@ -82,11 +88,12 @@ export const mysqlServer = {
   packages: ["mmdebstrap"],
   variable: "DINP_TEST_MYSQL",
   stopSignal: "SIGTERM",
+  dataOf,
   async prepare(folder, settings) {
     await fetchMysql();
     writeInitFile(folder, settings);
-    const data = join(folder, "data");
-    mkdirSync(data, { mode: 0o700 });
+    const data = dataOf(folder);
+    mkdirSync(data, { recursive: true, mode: 0o700 });
     const [command, ...args] = mysqldCommand([
       "--no-defaults",
       ...["--initialize-insecure", `--datadir=${data}`, "--user=root"],

@@ -60,6 +60,7 @@ export const postgresServer = {
   packages: ["postgresql"],
   variable: "DINP_TEST_POSTGRES",
   stopSignal: "SIGINT",
+  dataOf,
   async prepare(folder, { user, password }) {
     const data = dataOf(folder);
     mkdirSync(data, { recursive: true, mode: 0o700 });

@@ -26,6 +26,8 @@ const SILENCE_MS = 60_000;
 const SOCKETS_MAX = 256;
 /** How often it is looked whether another server leads than the one that was asked. */
 const LEADER_CHECK_MS = 500;
+/** How long a request that was refused may go on being sent. */
+const LINGER_MS = 5_000;
 
 /** Who is to answer a request. */
 interface Answering {
@@ -191,7 +193,10 @@ function letRunOut(incoming: IncomingMessage, request: ClientRequest): void {
   incoming.resume();
 }
 
-/** The rest of the request is not waited for. */
+/**
+ * What is still on its way is read and dropped for a while: were the connection closed at once, the client could be told of that
+ * before it has read the answer, and would have none.
+ */
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse, error: DinpError): void {
   const body = JSON.stringify(errorBody(error));
   outgoing.writeHead(statusByCode[error.code], {
@@ -201,7 +206,15 @@ function refuse(incoming: IncomingMessage, outgoing: ServerResponse, error: Dinp
     "retry-after": "1",
     connection: "close",
   });
-  outgoing.end(incoming.method === "HEAD" ? "" : body);
+  if (incoming.method === "HEAD") outgoing.flushHeaders();
+  else outgoing.write(body);
   incoming.unpipe();
   incoming.resume();
+  const end = (): void => {
+    clearTimeout(timer);
+    outgoing.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  if (incoming.readableEnded || incoming.destroyed) end();
+  else incoming.once("end", end).once("close", end);
 }

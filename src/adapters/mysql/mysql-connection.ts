@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import type { Connection } from "mysql2";
 import { chunks, SqlFailure, type SqlConnection, type SqlRow, type Statement } from "../sql/index.js";
 import { mysqlText } from "./literals.js";
@@ -14,6 +15,8 @@ export class MysqlConnection implements SqlConnection {
   /** The longest packet that the server takes. */
   packetBytesMax = Infinity;
   readonly #connection: Connection;
+  /** How those are told that wait for an answer: the driver forgets them when it lets go of the connection. */
+  readonly #waiting = new Set<(failure: SqlFailure) => void>();
   #isUsable = true;
 
   constructor(connection: Connection) {
@@ -66,14 +69,16 @@ export class MysqlConnection implements SqlConnection {
   destroy(): void {
     this.#isUsable = false;
     this.#connection.destroy();
+    // The driver only says that it sends no more, and a server that stands still would keep the socket.
+    socketOf(this.#connection)?.destroy();
+    for (const fail of this.#waiting) fail(new SqlFailure("lost", "the connection was cut"));
   }
 
   /** Resolves when the server has let it in. */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return this.#answered<undefined>((onAnswer) => {
       this.#connection.connect((error) => {
-        if (error === null) resolve();
-        else reject(failureOf(error));
+        onAnswer(error, undefined);
       });
     });
   }
@@ -88,28 +93,32 @@ export class MysqlConnection implements SqlConnection {
     return rows;
   }
 
-  #query(texts: readonly string[], onAnswer: () => void): Promise<Rows> {
+  async #query(texts: readonly string[], onAnswer: () => void): Promise<Rows> {
     // By text, not as a prepared statement: lists make each a text of its own, and the server keeps them all.
     const text = texts.join(SEPARATOR);
-    return new Promise((resolve, reject) => {
-      if (!this.#isUsable) {
-        reject(new SqlFailure("lost", "the connection is gone"));
-        return;
-      }
-      if (Buffer.byteLength(text) >= this.packetBytesMax) {
-        reject(tooLarge(this.packetBytesMax));
-        return;
-      }
-      const query = this.#connection.query(text, (error, results: unknown) => {
-        if (error === null) {
-          resolve((texts.length === 1 ? [results] : asArray(results)).map(rowsOf));
-          return;
-        }
-        const failure = failureOf(error);
-        if (failure.kind === "lost" || failure.kind === "read-only") this.destroy();
-        reject(failure);
+    if (!this.#isUsable) throw new SqlFailure("lost", "the connection is gone");
+    if (Buffer.byteLength(text) >= this.packetBytesMax) throw tooLarge(this.packetBytesMax);
+    try {
+      const results = await this.#answered<unknown>((onResults) => {
+        this.#connection.query(text, onResults).on("fields", onAnswer);
       });
-      query.on("fields", onAnswer);
+      return (texts.length === 1 ? [results] : asArray(results)).map(rowsOf);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.kind === "lost" || failure.kind === "read-only") this.destroy();
+      throw failure;
+    }
+  }
+
+  /** What the driver calls back with; a `SqlFailure` when that is an error, or the connection is cut before. */
+  #answered<T>(ask: (callback: (error: Error | null, answer: T) => void) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      ask((error, answer) => {
+        this.#waiting.delete(reject);
+        if (error === null) resolve(answer);
+        else reject(failureOf(error));
+      });
     });
   }
 
@@ -121,6 +130,11 @@ export class MysqlConnection implements SqlConnection {
       this.destroy();
     }
   }
+}
+
+/** Its declaration leaves it out. */
+function socketOf(connection: Connection): Socket | undefined {
+  return "stream" in connection && connection.stream instanceof Socket ? connection.stream : undefined;
 }
 
 function byteLength(text: string): number {

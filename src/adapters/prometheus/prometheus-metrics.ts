@@ -13,10 +13,15 @@ export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
 }
 
+/** How often the event loop is looked at. Every 10 ms, prom-client's default, takes one percent of a processor at rest. */
+const LOOK_EVERY_MS = 100;
+
 /** Metrics on prom-client, in a registry of their own. */
 export function createPrometheusMetrics(options: PrometheusMetricsOptions = {}): PrometheusMetrics {
   const registry = new Registry();
-  if (options.ownProcess === true) collectDefaultMetrics({ register: registry });
+  if (options.ownProcess === true) {
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOK_EVERY_MS });
+  }
   const registers = [registry];
   return {
     counter: ({ name, help, labels = [] }) => {

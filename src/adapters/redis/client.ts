@@ -11,7 +11,7 @@ export interface RedisClient {
   call(command: string, ...args: string[]): Promise<unknown>;
   subscribe(...channels: string[]): Promise<unknown>;
   ping(): Promise<unknown>;
-  on(event: "message", listener: (channel: string) => void): unknown;
+  on(event: "message", listener: (channel: string, text: string) => void): unknown;
   on(event: "end", listener: () => void): unknown;
   disconnect(): void;
 }

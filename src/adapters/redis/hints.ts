@@ -11,6 +11,10 @@ export interface HintsSubject {
   readonly channel: string;
   /** For people: "new routes". */
   readonly name: string;
+  /** What came, before anyone is woken. */
+  readonly onMessage?: (text: string) => void;
+  /** Messages come from now on; some may have been missed. */
+  readonly onListening?: () => void;
 }
 
 /**
@@ -108,13 +112,15 @@ export class Hints {
     client.on("end", () => {
       lost.abort(new Error("the connection was lost"));
     });
-    client.on("message", () => {
+    client.on("message", (_channel, text) => {
+      this.#subject.onMessage?.(text);
       this.told.notify();
     });
     const either = AbortSignal.any([signal, lost.signal]);
     try {
       await orAborted(within(client.subscribe(this.#subject.channel), commandTimeoutMs), either);
       onListening();
+      this.#subject.onListening?.();
       this.told.notify();
       const ticks = new WakeUp();
       for (;;) {

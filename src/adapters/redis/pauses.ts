@@ -1,3 +1,4 @@
+import { isDinpError } from "@dinp/core";
 import { setTimeout as delay } from "node:timers/promises";
 
 const FIRST_MS = 50;
@@ -17,5 +18,23 @@ export class Pauses {
     const ms = this.#nextMs * (0.5 + Math.random() / 2);
     this.#nextMs = Math.min(LONGEST_MS, this.#nextMs * 2);
     await delay(ms, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** What the question gives; undefined, after a pause, when Redis does not answer, and when the signal aborts. */
+export async function patiently<T>(
+  question: () => Promise<T>,
+  pauses: Pauses,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  try {
+    const answer = await question();
+    pauses.succeeded();
+    return signal.aborted ? undefined : answer;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    if (!isDinpError(error, "DINP_UNAVAILABLE")) throw error;
+    await pauses.pause(signal);
+    return undefined;
   }
 }

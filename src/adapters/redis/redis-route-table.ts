@@ -3,7 +3,6 @@ import {
   assertTableVersion,
   compareRoutes,
   copyTableVersion,
-  isDinpError,
   prepareAcknowledgement,
   prepareRouteChanges,
   type RouteChange,
@@ -19,7 +18,8 @@ import { Hints } from "./hints.js";
 import { TableKeys } from "./keys.js";
 import { RedisLink } from "./link.js";
 import { type RedisRouteTableOptions, type Settings, settingsOf } from "./options.js";
-import { Pauses } from "./pauses.js";
+import { patiently, Pauses } from "./pauses.js";
+import { TableFeed } from "./table-feed.js";
 import { TableReader } from "./table-reader.js";
 import { TableWriter } from "./table-writer.js";
 
@@ -48,7 +48,7 @@ class RedisRouteTable implements RouteTable {
   readonly #reader: TableReader;
   readonly #writer: TableWriter;
   readonly #acknowledgements: Acknowledgements;
-  readonly #changed: Hints;
+  readonly #feed: TableFeed;
   readonly #acknowledged: Hints;
   readonly #closing = new AbortController();
 
@@ -59,7 +59,7 @@ class RedisRouteTable implements RouteTable {
     this.#reader = new TableReader(this.#link, keys, settings.random);
     this.#writer = new TableWriter(this.#link, keys, this.#reader, settings);
     this.#acknowledgements = new Acknowledgements(this.#link, keys);
-    this.#changed = new Hints(settings, { channel: keys.changed, name: "new routes" });
+    this.#feed = new TableFeed(settings, keys, this.#reader);
     this.#acknowledged = new Hints(settings, { channel: keys.acknowledged, name: "acknowledgements" });
   }
 
@@ -85,7 +85,7 @@ class RedisRouteTable implements RouteTable {
       ifVersion,
       ...(signal === undefined ? {} : { signal }),
     });
-    this.#changed.told.notify();
+    this.#feed.noteWritten();
     return version;
   }
 
@@ -97,12 +97,7 @@ class RedisRouteTable implements RouteTable {
     this.#assertOpen();
     const signal = AbortSignal.any([options.signal, this.#closing.signal]);
     if (signal.aborted) return;
-    const stopListening = this.#changed.listen();
-    try {
-      yield* this.#events(copyTableVersion(options.after), signal);
-    } finally {
-      stopListening();
-    }
+    yield* this.#feed.watch(copyTableVersion(options.after), signal);
   }
 
   async acknowledge(
@@ -136,27 +131,7 @@ class RedisRouteTable implements RouteTable {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#link.close();
-    await Promise.all([this.#changed.close(), this.#acknowledged.close()]);
-  }
-
-  async *#events(after: RouteTableVersion, signal: AbortSignal): AsyncGenerator<RouteTableEvent, void> {
-    const pauses = new Pauses();
-    let at = after;
-    while (!signal.aborted) {
-      const { version: seen } = this.#changed.told;
-      const later = await this.#ask(() => this.#reader.later(at, signal), pauses, signal);
-      if (later?.kind === "reset") {
-        yield { type: "reset" };
-        return;
-      }
-      if (later?.kind === "none") await this.#changed.told.changedSince(seen, signal, this.#settings.pollMs);
-      if (later?.kind !== "steps") continue;
-      for (const { version, changes } of later.steps) {
-        if (isOver(signal)) return;
-        at = version;
-        yield Object.freeze({ type: "changes", version, changes });
-      }
-    }
+    await Promise.all([this.#feed.close(), this.#acknowledged.close()]);
   }
 
   /** What is told is looked up: so nothing is told twice, and what was not told is seen at the next look. */
@@ -165,25 +140,11 @@ class RedisRouteTable implements RouteTable {
     let known: unknown = null;
     while (!signal.aborted) {
       const { version: seen } = this.#acknowledged.told;
-      const changes = await this.#ask(() => this.#acknowledgements.changes(signal), pauses, signal);
+      const changes = await patiently(() => this.#acknowledgements.changes(signal), pauses, signal);
       if (changes !== undefined && changes !== known) {
         known = changes;
         yield;
       } else await this.#acknowledged.told.changedSince(seen, signal, this.#settings.pollMs);
-    }
-  }
-
-  /** Undefined, after a pause, when Redis does not answer; and when the watch is over. */
-  async #ask<T>(question: () => Promise<T>, pauses: Pauses, signal: AbortSignal): Promise<T | undefined> {
-    try {
-      const answer = await question();
-      pauses.succeeded();
-      return signal.aborted ? undefined : answer;
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      if (!isDinpError(error, "DINP_UNAVAILABLE")) throw error;
-      await pauses.pause(signal);
-      return undefined;
     }
   }
 
@@ -195,8 +156,4 @@ class RedisRouteTable implements RouteTable {
   #assertOpen(): void {
     if (this.#closing.signal.aborted) throw closedError();
   }
-}
-
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -42,8 +42,12 @@ const NEXT = `
 local renewed = ARGV[7] ~= h[1]
 local revision = renewed and '1' or text(tonumber(h[3]) + 1)`;
 
+/** A message is sent once for each router. */
+const PUSHED_BYTES_MAX = "16384";
+
 /**
- * Applies changes as one version. KEYS meta, changes, buckets; ARGV as for the checks, then: 7 next incarnation,
+ * Applies changes as one version, and tells of it: of a revision, and when that goes on from the one before and is not long, the
+ * incarnation and its entry of the history. KEYS meta, changes, buckets; ARGV as for the checks, then: 7 next incarnation,
  * 8 historyMax, 9 historyCharsMax, 10 channel, 11 changes, and for each change: number of its bucket's key, field, and
  * value ('' to delete). → `done` …, `fenced` …, `version` …, `generation` … or `absent`.
  */
@@ -57,11 +61,12 @@ for i = 12, #ARGV, 3 do
   else count = count + redis.call('HSET', key, ARGV[i + 1], ARGV[i + 2]) end
 end
 local first, chars = tonumber(h[8]), tonumber(h[9])
+local entry = nil
 if renewed then
   redis.call('UNLINK', KEYS[2])
   first, chars = 2, 0
 else
-  local entry = h[2] .. ' ' .. ARGV[4] .. ' ' .. ARGV[11]
+  entry = h[2] .. ' ' .. ARGV[4] .. ' ' .. ARGV[11]
   redis.call('HSET', KEYS[2], revision, entry)
   chars = chars + #entry
   local last, max, charsMax = tonumber(revision), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -73,7 +78,9 @@ else
 end
 h[1], h[2], h[3], h[5], h[6] = ARGV[7], ARGV[4], revision, text(count), ARGV[5]
 redis.call('HSET', KEYS[1], 'count', h[5], 'first', text(first), 'chars', text(chars))
-redis.call('PUBLISH', ARGV[10], revision)
+local told = revision
+if entry and #entry <= ${PUSHED_BYTES_MAX} then told = revision .. ' ' .. h[1] .. ' ' .. entry end
+redis.call('PUBLISH', ARGV[10], told)
 return answer('done')`);
 
 /** Empties the next generation for a table to be staged in. KEYS meta, its buckets; ARGV as for the checks. */

@@ -4,7 +4,6 @@ import {
   randomText,
   type Random,
   type Route,
-  type RouteChange,
   routeKey,
   type RouteTableVersion,
 } from "@dinp/core";
@@ -13,7 +12,8 @@ import { corrupt } from "./errors.js";
 import { BUCKETS, type TableKeys } from "./keys.js";
 import type { RedisLink } from "./link.js";
 import { bucketsScript, changesScript, createScript, headScript } from "./scripts.js";
-import { changeRoutes, parseChanges, parseRoutes } from "./stored-routes.js";
+import { type Step, stepOf } from "./step.js";
+import { changeRoutes, parseRoutes } from "./stored-routes.js";
 
 /** One reading of buckets has about so many routes, for Redis to be held up no longer than a few milliseconds. */
 const ROUTES_PER_READING = 1_000;
@@ -23,12 +23,6 @@ const STEPS_MAX = 200;
 const STEP_CHARS_MAX = 1_048_576;
 /** A snapshot is begun anew so often when the table moves away under it. */
 const ATTEMPTS_MAX = 10;
-
-/** One version after another, and what led to it. */
-export interface Step {
-  readonly version: RouteTableVersion;
-  readonly changes: readonly RouteChange[];
-}
 
 /** What came after a version: `steps` (perhaps not all), nothing, or something that cannot be told. */
 export type Later =
@@ -92,18 +86,11 @@ export class TableReader {
     );
     if (word === "same") return { kind: "none", head: headOf(rest, pattern) };
     if (word !== "changes") return { kind: "reset" };
-    return { kind: "steps", steps: rest.map((entry, index) => this.#stepOf(entry, after, index + 1)) };
-  }
-
-  #stepOf(entry: unknown, after: RouteTableVersion, distance: number): Step {
-    const { pattern } = this.#keys;
-    const [, epoch, changes = ""] = /^\d+ (\d+) ([^]*)$/.exec(String(entry)) ?? [];
-    const version = Object.freeze({
-      incarnation: after.incarnation,
-      epoch: countOf(epoch, "epoch", pattern),
-      revision: after.revision + distance,
-    });
-    return { version, changes: parseChanges(changes, pattern) };
+    const { incarnation } = after;
+    const steps = rest.map((entry, index) =>
+      stepOf(entry, { incarnation, revision: after.revision + index + 1 }, pattern),
+    );
+    return { kind: "steps", steps };
   }
 
   /**

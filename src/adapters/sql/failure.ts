@@ -50,7 +50,7 @@ export function errorOf(failure: SqlFailure): Error {
       return new DinpError("DINP_UNAVAILABLE", message, {
         ...more,
         retryable: true,
-        hint: hint ?? "See that the database runs and can be reached.",
+        hint: hint ?? "See that the database runs, has room on its disk and can be reached.",
       });
     case "read-only":
       return new DinpError("DINP_UNAVAILABLE", message, {

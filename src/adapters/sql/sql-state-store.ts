@@ -271,6 +271,7 @@ export class SqlStateStore implements StateStore {
         if (attempt < ATTEMPTS_MAX) continue;
         throw new DinpError("DINP_UNAVAILABLE", "The transaction lost against others again and again.", {
           retryable: true,
+          hint: "See that the database has room on its disk, and which transactions hold locks.",
           cause: error.cause,
         });
       }

@@ -11,6 +11,7 @@ import {
 } from "@dinp/core";
 import { closeCodes, type LinkEnd } from "./close-codes.js";
 import { dial } from "./dial.js";
+import { AllRefused, firstAnswer } from "./first-answer.js";
 import { KeyRotation } from "./key-rotation.js";
 import { NodeKey, type KeyAttempt } from "./node-key.js";
 import type { WebSocketLinkClientOptions } from "./options.js";
@@ -22,8 +23,9 @@ import { KEY_HASH_FIELD, NODE_FIELD } from "./upgrade-request.js";
 
 type ConnectOptions = AgentServices & { readonly signal: AbortSignal };
 
-const REDIRECTS_MAX = 3;
 const PAUSE_MS_MIN = 100;
+/** A server that says nothing for so long is not waited for before the next one is asked. */
+const HEAD_START_MS = 2_000;
 /** As after so many failures: two agents of one node must not take turns in haste. */
 const FAILURES_WHEN_REPLACED = 6;
 const WEEK_MS = 7 * 24 * 3_600_000;
@@ -67,27 +69,30 @@ class LinkClient implements ControlLinkClient {
     assertNotAborted(signal);
   }
 
-  /** Each server once; the most telling of what they said is thrown. */
+  /** Every server, until one lets the agent in; the most telling of what they said is thrown. */
   async #round(hello: AgentHello, options: ConnectOptions): Promise<ServerSession> {
     const { urls } = this.#servers;
-    const errors: unknown[] = [];
-    for (let tried = 0; tried < urls.length; tried += 1) {
-      const index = (this.#first + tried) % urls.length;
-      const url = urls[index];
-      if (url === undefined) continue;
-      try {
-        const connection = await this.#tryKeys(url, hello, options);
-        this.#first = index;
-        return connection;
-      } catch (error) {
-        assertNotAborted(options.signal);
-        errors.push(error);
-      }
+    // Makes the key, if there is none, before several ask for it.
+    await this.#key.attempts(hello.nodeId);
+    try {
+      const { answer, from } = await firstAnswer<ServerSession>({
+        of: [...urls.slice(this.#first), ...urls.slice(0, this.#first)],
+        ask: (url, signal) => this.#tryKeys(url, hello, { ...options, signal }),
+        discard: (late) => void late.close(),
+        headStartMs: HEAD_START_MS,
+        signal: options.signal,
+      });
+      const index = urls.findIndex(({ href }) => href === from.href);
+      if (index !== -1) this.#first = index;
+      return answer;
+    } catch (error) {
+      assertNotAborted(options.signal);
+      throw error instanceof AllRefused ? tellingError(error.errors) : error;
     }
-    throw tellingError(errors);
   }
 
-  async #tryKeys(url: URL, hello: AgentHello, options: ConnectOptions): Promise<ServerSession> {
+  /** A session, or the server that the agent is sent to. */
+  async #tryKeys(url: URL, hello: AgentHello, options: ConnectOptions): Promise<ServerSession | URL> {
     const attempts = await this.#key.attempts(hello.nodeId);
     let refused: unknown;
     for (const attempt of attempts) {
@@ -104,33 +109,30 @@ class LinkClient implements ControlLinkClient {
   }
 
   async #call(
-    first: URL,
+    url: URL,
     attempt: KeyAttempt,
     hello: AgentHello,
     options: ConnectOptions,
-  ): Promise<ServerSession> {
+  ): Promise<ServerSession | URL> {
     const headers = {
       authorization: `Bearer ${attempt.secret}`,
       [NODE_FIELD]: hello.nodeId,
       ...(attempt.newKeyHash === null ? {} : { [KEY_HASH_FIELD]: attempt.newKeyHash }),
     };
-    let url = first;
-    for (let redirects = 0; ; redirects += 1) {
-      const dialled = await dial(url, headers, this.#options, options.signal);
-      // Whoever sends us elsewhere has let us in.
-      if (dialled.refusal === null || dialled.refusal.status === 307) await attempt.onAdmitted();
-      if (dialled.refusal === null) return this.#present(url, dialled, hello, options);
-      url = this.#elsewhere(url, dialled.refusal, redirects);
-    }
+    const dialled = await dial(url, headers, this.#options, options.signal);
+    // Whoever sends us elsewhere has let us in.
+    if (dialled.refusal === null || dialled.refusal.status === 307) await attempt.onAdmitted();
+    return dialled.refusal === null
+      ? this.#present(url, dialled, hello, options)
+      : this.#elsewhere(url, dialled.refusal);
   }
 
-  #elsewhere(url: URL, refusal: Refusal, redirects: number): URL {
-    const { status, code, message, hint, location } = refusal;
+  #elsewhere(url: URL, { status, code, message, hint, location }: Refusal): URL {
     if (status !== 307 || location === undefined) {
       const more = hint === undefined ? {} : { hint };
       throw new DinpError(code, `${url.origin}: ${message}`, { retryable: status >= 500, ...more });
     }
-    const next = redirects < REDIRECTS_MAX ? this.#servers.redirect(url, location) : null;
+    const next = this.#servers.redirect(url, location);
     if (next !== null) return next;
     throw new DinpError(
       "DINP_UNAVAILABLE",

@@ -42,7 +42,8 @@ export interface WebSocketLinkServer extends ControlLinkServer {
 
 export interface WebSocketLinkClientOptions extends WebSocketLinkBounds {
   /**
-   * The servers, `https://HOST[:PORT]`, tried in turn. An agent's key goes to these alone, and, with a `ca`, to an https
+   * The servers, `https://HOST[:PORT]`, tried in turn, the one that let the agent in last first; one that says nothing for two
+   * seconds does not keep the next from being tried beside it. An agent's key goes to these alone, and, with a `ca`, to an https
    * server that one of them names as the leading one: only who has a certificate of that authority can read it.
    */
   readonly servers: readonly string[];

@@ -48,8 +48,9 @@ export const serverSection = {
     { minMs: 1_000, maxMs: 300_000 },
     { doc: "how long nobody leads at most when the leading server dies", default: "10s" },
   ),
+  // Agents are heard of every five seconds: two of their signs of life may come late together.
   lostAfter: duration(
-    { minMs: 1_000, maxMs: 86_400_000 },
+    { minMs: 10_000, maxMs: 86_400_000 },
     { doc: "how long a node may be silent before its instances are replaced elsewhere", default: "30s" },
   ),
 } as const satisfies Settings[string];

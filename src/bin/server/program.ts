@@ -123,6 +123,11 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   const server: Server = part(container, tokens.server);
   measureServer(metrics, server);
   observer.check("state", () => (server.follower.fresh ? null : "the database is not followed"));
+  observer.check("address", () =>
+    server.sharedAddress === null
+      ? null
+      : `the server that leads has the address ${server.sharedAddress}, too`,
+  );
 
   const platform = part(container, tokens.platform);
   const working = new AbortController();

@@ -9,7 +9,7 @@ export interface AgentLinkOptions extends NodeSessionOptions {
   readonly link: ControlLinkServer;
   /** A node that was not heard of for this long counts as silent: when it is heard of again, that is news. */
   readonly silentAfterMs: number;
-  /** Told when a node was heard of for the first time or again after a silence, and of its first full report. */
+  /** Told when a node was heard of for the first time or again after a silence, and of each connection's full report. */
   readonly onSeen: () => void;
 }
 
@@ -30,7 +30,6 @@ export class AgentLink {
   readonly #options: AgentLinkOptions;
   readonly #sessions = new Map<NodeId, NodeSession>();
   readonly #seenAt = new Map<NodeId, number>();
-  readonly #reported = new Set<NodeId>();
 
   constructor(options: AgentLinkOptions) {
     this.#options = options;
@@ -46,8 +45,8 @@ export class AgentLink {
     },
   };
 
-  /** True once all that a node has told in a full report is in the view. */
-  readonly isReported = (nodeId: NodeId): boolean => this.#reported.has(nodeId);
+  /** True while the node is connected, once all that it has told in its full report is in the view. */
+  readonly isReported = (nodeId: NodeId): boolean => this.#sessions.get(nodeId)?.hasReported === true;
 
   /** Serves agents until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
@@ -92,12 +91,7 @@ export class AgentLink {
       this.#seenAt.set(nodeId, now);
       if (before === undefined || now - before >= this.#options.silentAfterMs) onSeen();
     };
-    const reported = (): void => {
-      if (this.#reported.has(nodeId)) return;
-      this.#reported.add(nodeId);
-      onSeen();
-    };
-    const node = new NodeSession(session, this.#options, { end, seen, reported });
+    const node = new NodeSession(session, this.#options, { end, seen, reported: onSeen });
     const older = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, node);
     try {

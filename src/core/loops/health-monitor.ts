@@ -4,6 +4,7 @@ import { monitorLease, withdrawalKey } from "../model/withdrawal.js";
 import { type Judgement, judge, shareText } from "../probing/monitor-judgement.js";
 import type { MonitorPolicy } from "../probing/monitor-policy.js";
 import { initialSight, type MonitorSight } from "../probing/monitor-sight.js";
+import type { Observation } from "../probing/observation.js";
 import type { Prober, ProbeResult } from "../ports/prober.js";
 import type { Lease, StateStore, Write } from "../ports/state-store.js";
 import type { Clock, Logger, Random } from "../ports/system.js";
@@ -61,6 +62,8 @@ interface Shift {
   /** The view must show this before the next judgement. */
   committed: Revision;
   mustCatchUp: boolean;
+  /** Of the instances that there were at its beginning, those that it has not probed yet. */
+  readonly unseen: Set<InstanceId>;
 }
 
 /** Between one judgement and the next. */
@@ -126,7 +129,7 @@ export class HealthMonitor {
     const writes = new MonitorWrites(monitorId, this.#follower.view, this.#log);
     const shift: Shift = {
       ...{ lease, probes, writes, told: new Set<InstanceId>(), sight: initialSight },
-      ...{ committed: 0, mustCatchUp: false },
+      ...{ committed: 0, mustCatchUp: false, unseen: new Set<InstanceId>() },
     };
     this.#shift = shift;
     const unsubscribe = this.#follower.onChange((changes) => {
@@ -134,6 +137,7 @@ export class HealthMonitor {
       this.#news.wake();
     });
     probes.note(null);
+    for (const id of probes.observations().keys()) shift.unseen.add(id);
     const isFatal = (error: unknown): boolean => isDinpError(error, "DINP_FENCED");
     const judging = (inner: AbortSignal): Promise<void> =>
       repeatUntilAborted("judging instances from outside", (s) => this.#step(shift, s), {
@@ -158,8 +162,10 @@ export class HealthMonitor {
       shift.mustCatchUp = false;
     }
     await this.#follower.reached(shift.committed, signal);
+    const observations = shift.probes.observations();
+    if (!hasLookedAround(shift, observations)) return;
     const judgement = judge({
-      ...{ observations: shift.probes.observations(), own: this.#own(), sight: shift.sight },
+      ...{ observations, own: this.#own(), sight: shift.sight },
       isWithdrawn: (instanceId) => this.#isWithdrawn(instanceId),
       ...{ now: clock.monotonicMs(), policy },
     });
@@ -237,4 +243,10 @@ export class HealthMonitor {
       if (withdrawal.instanceId === instanceId) return true;
     return false;
   }
+}
+
+/** One that has just begun knows nothing of its own sight: what it probes first may be just what it has withdrawn before. */
+function hasLookedAround({ unseen }: Shift, observations: ReadonlyMap<InstanceId, Observation>): boolean {
+  for (const id of unseen) if (observations.get(id)?.lastOutcome !== null) unseen.delete(id);
+  return unseen.size === 0;
 }

@@ -11,6 +11,12 @@ export interface ServerAddress {
   readonly linkUrl: string;
 }
 
+/** As it was written down by the one that leads. */
+export interface LeaderAddress extends ServerAddress {
+  /** Of the lease; null: an older version did not write it. */
+  readonly holder: string | null;
+}
+
 const KEY = "leader";
 const WATCH_PAUSE_MS = 100;
 
@@ -22,9 +28,10 @@ export async function announceLeader(
   signal: AbortSignal,
 ): Promise<void> {
   const { apiUrl, linkUrl } = address;
-  const value = JSON.stringify({ epoch: lease.epoch, apiUrl, linkUrl });
+  const { epoch, holder } = lease;
+  const value = JSON.stringify({ epoch, holder, apiUrl, linkUrl });
   await store.commit([{ op: "put", kind: "setting", value: { key: KEY, value } }], {
-    fencing: { lease: lease.name, epoch: lease.epoch },
+    fencing: { lease: lease.name, epoch },
     signal,
   });
 }
@@ -32,14 +39,14 @@ export async function announceLeader(
 /** Knows where the leading server answers, as it last wrote it down: it may have ended since. */
 export class LeaderWatch {
   readonly #options: { readonly store: StateStore; readonly clock: Clock; readonly logger: Logger };
-  #address: ServerAddress | null = null;
+  #address: LeaderAddress | null = null;
 
   constructor(options: { readonly store: StateStore; readonly clock: Clock; readonly logger: Logger }) {
     this.#options = options;
   }
 
   /** Null: not known. */
-  get address(): ServerAddress | null {
+  get address(): LeaderAddress | null {
     return this.#address;
   }
 
@@ -72,7 +79,7 @@ export class LeaderWatch {
 }
 
 /** Null for what a newer version may have written. */
-function addressOf(text: string): ServerAddress | null {
+function addressOf(text: string): LeaderAddress | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -80,6 +87,7 @@ function addressOf(text: string): ServerAddress | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { apiUrl, linkUrl } = value as Partial<Record<string, unknown>>;
-  return typeof apiUrl === "string" && typeof linkUrl === "string" ? { apiUrl, linkUrl } : null;
+  const { apiUrl, linkUrl, holder } = value as Partial<Record<string, unknown>>;
+  if (typeof apiUrl !== "string" || typeof linkUrl !== "string") return null;
+  return { apiUrl, linkUrl, holder: typeof holder === "string" ? holder : null };
 }

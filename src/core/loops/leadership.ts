@@ -13,13 +13,19 @@ export interface LeadershipOptions {
   /** Who this is; two processes that may run at the same time must not share it. */
   readonly holder: string;
   readonly ttlMs: number;
+  /** Told each time that the lease is asked for and another one holds it. */
+  readonly onHeldByAnother?: () => void;
 }
 
 const RELEASE_MS_MAX = 2_000;
 
+/** What came of asking for the lease: nothing is known of it when the store did not answer. */
+type Asked = Lease | "held by another" | "unknown";
+
 /**
- * Holds the lease whenever it can, and runs `work` while it does. The holder's signal aborts by its own monotonic
- * clock, counted from before the last renewal was sent, a fifth of the lease before anyone else can take it.
+ * Holds the lease whenever it can, and runs `work` while it does. The holder's signal aborts as soon as a renewal is told
+ * that another one holds the lease, and else by its own monotonic clock, counted from before the last renewal was sent, a
+ * fifth of the lease before anyone else can take it.
  */
 export async function lead(
   options: LeadershipOptions,
@@ -31,7 +37,8 @@ export async function lead(
   while (!isAborted(signal)) {
     const askedAt = clock.monotonicMs();
     const lease = await tryAcquire(options, signal);
-    if (lease === null) {
+    if (lease === "held by another" || lease === "unknown") {
+      if (lease === "held by another") options.onHeldByAnother?.();
       await backoff.pause(signal);
       continue;
     }
@@ -58,14 +65,14 @@ async function giveUp({ store, clock }: LeadershipOptions, lease: Lease): Promis
   timer.abort();
 }
 
-async function tryAcquire(options: LeadershipOptions, signal: AbortSignal): Promise<Lease | null> {
+async function tryAcquire(options: LeadershipOptions, signal: AbortSignal): Promise<Asked> {
   const { store, name, holder, ttlMs, logger } = options;
   try {
-    return await store.tryAcquireLease({ name, holder, ttlMs, signal });
+    return (await store.tryAcquireLease({ name, holder, ttlMs, signal })) ?? "held by another";
   } catch (error) {
     if (!isDinpError(error, "DINP_ABORTED"))
       logger.warn("the lease cannot be asked for", { error: messageOf(error) });
-    return null;
+    return "unknown";
   }
 }
 
@@ -76,7 +83,7 @@ async function hold(
   signal: AbortSignal,
   work: (lease: Lease, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { clock, ttlMs } = options;
+  const { clock, logger, name, ttlMs } = options;
   let validUntil = askedAt + ttlMs * 0.8;
   const over = new AbortController();
   const renew = async (inner: AbortSignal): Promise<void> => {
@@ -85,8 +92,13 @@ async function hold(
       if (isAborted(inner)) return;
       const sentAt = clock.monotonicMs();
       const renewed = await tryAcquire(options, inner);
-      if (renewed?.epoch === lease.epoch) validUntil = sentAt + ttlMs * 0.8;
-      else if (renewed !== null) over.abort();
+      if (renewed === "unknown") continue;
+      if (renewed !== "held by another" && renewed.epoch === lease.epoch) validUntil = sentAt + ttlMs * 0.8;
+      else {
+        logger.warn("no longer leading", { lease: name, reason: "another one holds the lease" });
+        over.abort();
+        return;
+      }
     }
   };
   const expire = async (inner: AbortSignal): Promise<void> => {

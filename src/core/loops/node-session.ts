@@ -57,6 +57,7 @@ export class NodeSession {
   readonly #log: EventLog;
   /** A report waits for the store. */
   isHeldBack = false;
+  #hasReported = false;
 
   constructor(
     session: AgentSession,
@@ -69,6 +70,11 @@ export class NodeSession {
     this.#log = new EventLog(options.random);
     this.#seen = told.seen;
     this.#reported = told.reported;
+  }
+
+  /** What the agent told of all its instances is in the view. */
+  get hasReported(): boolean {
+    return this.#hasReported;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -266,9 +272,14 @@ export class NodeSession {
       this.isHeldBack = false;
       this.#seen();
       if (isAborted(signal)) return;
-      if (report.full) this.#reported();
+      if (report.full) this.#noteFullReport();
     }
     throw new DinpError("DINP_UNAVAILABLE", "The agent's connection ended.", { retryable: true });
+  }
+
+  #noteFullReport(): void {
+    this.#hasReported = true;
+    this.#reported();
   }
 
   /**

@@ -21,10 +21,15 @@ import { Wakeup } from "./wakeup.js";
 
 /** An acknowledgement is said again this often, for a table that lost it. */
 const ACKNOWLEDGE_EVERY_MS = 15_000;
+/** Requests first: saving a change and telling of it takes longer than routing by it. What comes meanwhile is told of together. */
+const ACKNOWLEDGE_REST_MS = 20;
 /** Following that lasted this long counts as a success: the next pause is short again. */
 const STEADY_MS = 5_000;
-/** A table that did not answer within this time at the start is waited for no longer: the saved one is served. */
-const FIRST_TABLE_MS = 1_000;
+/**
+ * A table that did not answer within this time at the start is waited for no longer: the saved one is served. A router is to serve
+ * within two seconds, which the start of its process and the wait for its registration are part of.
+ */
+const FIRST_TABLE_MS = 500;
 
 export interface RouteFollowerOptions {
   readonly table: RouteTable;
@@ -45,7 +50,7 @@ export interface RouteFollowerOptions {
  * deleted, an operator says that it is right ({@link RouteFollower.believe}), or it has stood for ten minutes. What was
  * refused is not acknowledged, so no port of it is used again.
  *
- * With a cache, the table that was saved last is served when the table does not answer within a second of the start.
+ * With a cache, the table that was saved last is served when the table does not answer within half a second of the start.
  */
 export interface RouteFollower {
   /** Follows the table until the signal aborts. Once per follower (`TypeError`). Failures of the table are waited out. */
@@ -230,10 +235,9 @@ class TableRouteFollower implements RouteFollower {
 
   /** Serves the saved table when the first one is late. */
   async #startFromCache(keeper: TableKeeper, signal: AbortSignal): Promise<void> {
-    const saved = await keeper.load(signal);
-    if (saved === null) return;
-    await sleepQuietly(this.#clock, FIRST_TABLE_MS, signal);
-    if (isAborted(signal) || this.ready() || !this.#mayStartFromCache) return;
+    const waited = sleepQuietly(this.#clock, FIRST_TABLE_MS, signal);
+    const [saved] = await Promise.all([keeper.load(signal), waited]);
+    if (saved === null || isAborted(signal) || this.ready() || !this.#mayStartFromCache) return;
     this.#logger.warn("the route table does not answer; the one that was saved last is served", {
       version: formatTableVersion(saved.version),
       routes: saved.routes.length,
@@ -276,6 +280,7 @@ class TableRouteFollower implements RouteFollower {
     const backoff = new Backoff(this.#clock);
     while (!signal.aborted) {
       await this.#toAcknowledge.wait(this.#clock, ACKNOWLEDGE_EVERY_MS, signal);
+      await sleepQuietly(this.#clock, ACKNOWLEDGE_REST_MS, signal);
       const acknowledgement = this.#acknowledgement();
       if (isAborted(signal) || acknowledgement === null) continue;
       if (!(await this.#persist(acknowledgement.version, signal))) {

@@ -30,6 +30,8 @@ export interface RoutePublisherOptions {
 
 /** Between one watch of the table and the next. */
 const WATCH_PAUSE_MS = 1_000;
+/** Routers acknowledge a change soon after each other: what they say is read together. */
+const GATHER_MS = 10;
 
 /**
  * Keeps the route table as the view says, app by app, and knows what every router has let go of.
@@ -280,13 +282,16 @@ export class RoutePublisher {
   }
 
   async #followRouters(signal: AbortSignal): Promise<void> {
-    const { table, onProgress } = this.#options;
+    const { table, clock, onProgress } = this.#options;
     const read = async (): Promise<void> => {
       this.#acknowledged = acknowledgedBy(await table.acknowledgements({ signal }));
       onProgress();
     };
     await read();
-    await forEachHint(table.watchAcknowledgements({ signal }), read);
+    await forEachHint(table.watchAcknowledgements({ signal }), async () => {
+      await sleepQuietly(clock, GATHER_MS, signal);
+      await read();
+    });
   }
 }
 

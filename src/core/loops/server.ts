@@ -19,6 +19,7 @@ import type { ExecEvent, LogLine } from "../ports/runtime.js";
 import type { Lease, StateStore } from "../ports/state-store.js";
 import type { Clock, Logger, Random, SecretBox } from "../ports/system.js";
 import { childController, ended } from "./abort.js";
+import { AddressClash } from "./address-clash.js";
 import { AgentLink, type InstanceLogRequest } from "./agent-link.js";
 import { type FencedPlace, tellingStore } from "./fenced.js";
 import { announceLeader, LeaderWatch, type ServerAddress } from "./leader-address.js";
@@ -62,6 +63,7 @@ interface Leading {
 }
 
 const TIDY_EVERY_MS = 60_000;
+const LEASE_TTL_MS = 10_000;
 
 const LEASE = "leader";
 
@@ -70,6 +72,7 @@ export class Server implements ClusterSource {
   readonly #options: ServerOptions;
   readonly #follower: StateFollower;
   readonly #leader: LeaderWatch;
+  readonly #clash: AddressClash | null;
   #leading: Leading | null = null;
   readonly #oneOffs = new Map<string, OneOff>();
 
@@ -77,6 +80,10 @@ export class Server implements ClusterSource {
     this.#options = options;
     this.#follower = new StateFollower(options);
     this.#leader = new LeaderWatch(options);
+    const { clock, logger, holder, leaseTtlMs = LEASE_TTL_MS, announced: own } = options;
+    const leader = (): LeaderWatch["address"] => this.#leader.address;
+    this.#clash =
+      own === undefined ? null : new AddressClash({ clock, logger, leaseTtlMs, holder, own, leader });
   }
 
   /** The followed view of the state; read-only. */
@@ -96,10 +103,16 @@ export class Server implements ClusterSource {
     return this.leads || isOwn ? null : address;
   }
 
+  /** An address of this server that the leading one says is its own; null: none that is known. */
+  get sharedAddress(): string | null {
+    return this.#clash?.address ?? null;
+  }
+
   /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { store, clock, logger, holder, announced, leaseTtlMs = 10_000 } = this.#options;
-    const leadership = { store, clock, logger, name: LEASE, holder, ttlMs: leaseTtlMs };
+    const { store, clock, logger, holder, announced, leaseTtlMs = LEASE_TTL_MS } = this.#options;
+    const onHeldByAnother = (): void => this.#clash?.noteHeld();
+    const leadership = { store, clock, logger, name: LEASE, holder, ttlMs: leaseTtlMs, onHeldByAnother };
     await runTogether(
       [
         (inner) => this.#follower.run(inner),
@@ -212,6 +225,7 @@ export class Server implements ClusterSource {
     const { table, link, clock, random, logger, policy, appsDomain } = this.#options;
     const { secrets = noSecrets } = this.#options;
     const follower = this.#follower;
+    this.#clash?.noteLed();
     const store = this.#leadersStore();
     const silentAfterMs = policy.lostAfterMs;
     const agents = new AgentLink({

@@ -180,7 +180,7 @@ function place(
       return;
     }
   }
-  if (mustAwaitReports(app, release, draft, context)) return;
+  if (release.createdAt <= context.facts.leaderSince && mustAwaitReports(app, draft, context)) return;
   const why = fallback ?? `${String(app.instances)} wanted of release ${String(release.number)}`;
   for (let i = 0; i < count; i += 1) {
     const fit = context.ledger.fit(release);
@@ -200,10 +200,13 @@ function place(
   }
 }
 
-/** What looks missing may run unrecorded on a node that this leader has not heard of yet: it would be doubled. */
-function mustAwaitReports(app: App, release: Release, draft: Draft, context: PlanContext): boolean {
+/**
+ * Of a node that this leader has not heard of yet, records say what was: what looks missing may run there, and be doubled;
+ * what looks ready may be gone, and be counted on.
+ */
+function mustAwaitReports(app: App, draft: Draft, context: PlanContext): boolean {
   const retryAt = context.reportsUntil;
-  if (retryAt === null || release.createdAt > context.facts.leaderSince) return false;
+  if (retryAt === null) return false;
   const reason = "a new leader first waits for every node's report of what runs there";
   draft.refused.push({ appId: app.id, code: "nodes-not-reported", reason, retryAt });
   context.wake.by(retryAt);
@@ -218,18 +221,22 @@ function retireSurplus(
   draft: Draft,
   context: PlanContext,
 ): void {
-  if (surplus <= 0) return;
+  if (surplus <= 0 || mustAwaitReports(app, draft, context)) return;
   const order = [...own].sort((a, b) => retireRank(a, context) - retireRank(b, context));
   const reason = `${String(app.instances)} wanted, ${String(own.length)} run`;
   for (const instance of order.slice(0, surplus)) retire(instance, reason, draft);
 }
 
-/** Not ready before ready, cordoned before not, then from the fullest node. */
+/**
+ * What only records vouch for before what its node has told, not ready before ready, cordoned before not, then from the
+ * fullest node.
+ */
 function retireRank(instance: Instance, context: PlanContext): number {
   const { nodeId } = instance.placement;
+  const isVouchedFor = context.health.get(nodeId) === "live" && (context.facts.isReported?.(nodeId) ?? true);
   const cordoned = context.view.get("node", nodeId)?.cordoned === true;
   const crowd = Math.min(context.ledger.instancesOn(nodeId), 999_999);
-  return (instance.ready ? 2_000_000 : 0) + (cordoned ? 0 : 1_000_000) - crowd;
+  return (isVouchedFor ? 4_000_000 : 0) + (instance.ready ? 2_000_000 : 0) + (cordoned ? 0 : 1_000_000) - crowd;
 }
 
 /** Old releases leave as far as ready instances of the target make up for them. */

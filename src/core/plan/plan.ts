@@ -97,7 +97,7 @@ export interface PlanFacts {
   readonly leaderSince: number;
   /** When each node was last heard of by this leader. */
   readonly nodeSeenAt: Pick<ReadonlyMap<NodeId, number>, "get">;
-  /** True once this leader has had a full report of the node's instances. Absent: all nodes count as reported. */
+  /** True while the node is connected to this leader and has told all that runs there. Absent: all nodes count as reported. */
   readonly isReported?: (nodeId: NodeId) => boolean;
   /**
    * When this leader first saw that the instance is to drain: its drain counts from then, since it stayed routed until then.

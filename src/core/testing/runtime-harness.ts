@@ -198,9 +198,9 @@ export class RuntimeBench {
 
 /** A one-off of the same release. */
 export function runSpecOf(spec: InstanceSpec): RunSpec {
-  const { appId, appName, releaseId, image, command, env, memoryMb, cpuMillis } = spec;
+  const { appId, appName, releaseId, image, command, env, secretNames = [], memoryMb, cpuMillis } = spec;
   const instanceId = `once-${spec.instanceId}`;
-  return { instanceId, appId, appName, releaseId, image, command, env, memoryMb, cpuMillis };
+  return { instanceId, appId, appName, releaseId, image, command, env, secretNames, memoryMb, cpuMillis };
 }
 
 export function never(): AbortSignal {

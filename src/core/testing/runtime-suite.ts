@@ -6,6 +6,7 @@ import { imageCases } from "./runtime-images.js";
 import { runtimeLifecycleCases } from "./runtime-lifecycle.js";
 import { observationCases } from "./runtime-observation.js";
 import { runCases } from "./runtime-runs.js";
+import { secretCases } from "./runtime-secrets.js";
 import { startCases } from "./runtime-starts.js";
 import { supportedCases } from "./supported-cases.js";
 
@@ -34,6 +35,7 @@ export function runtimeSuite(
       ...execCases,
       ...commandEndCases,
       ...runCases,
+      ...secretCases,
     ],
     supports: { damage: true, foreign: true, outage: true, ...options.supports },
     bounds: options,

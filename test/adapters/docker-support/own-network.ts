@@ -9,10 +9,13 @@ export class OwnNetwork {
   readonly #name: string;
   /** Where this machine reaches what listens in it. */
   readonly address: string;
+  /** Where what runs in it reaches this machine. */
+  readonly gateway: string;
 
-  private constructor(name: string, address: string) {
+  private constructor(name: string, address: string, gateway: string) {
     this.#name = name;
     this.address = address;
+    this.gateway = gateway;
   }
 
   static async make(): Promise<OwnNetwork> {
@@ -22,7 +25,7 @@ export class OwnNetwork {
     const block = `10.${String(randomInt(240, 256))}.${String(randomInt(256))}`;
     const host = 4 * randomInt(64);
     const [here, there] = [`${block}.${String(host + 1)}`, `${block}.${String(host + 2)}`];
-    const network = new OwnNetwork(name, there);
+    const network = new OwnNetwork(name, there, here);
     const device = `dinpv${id}`;
     await ip("netns", "add", name);
     try {
@@ -42,6 +45,15 @@ export class OwnNetwork {
   get entry(): readonly [string, ...string[]] {
     // `ip netns exec` would hide the control groups.
     return ["/usr/bin/nsenter", `--net=/run/netns/${this.#name}`];
+  }
+
+  /** As when its cable is pulled: nothing passes in either direction, and no connection is told. */
+  async cut(): Promise<void> {
+    await ip("-n", this.#name, "link", "set", "eth0", "down");
+  }
+
+  async heal(): Promise<void> {
+    await ip("-n", this.#name, "link", "set", "eth0", "up");
   }
 
   /** Its devices go with it, as soon as nothing runs in it any more. */

@@ -6,9 +6,10 @@ import {
   makeDatabase,
   removeDatabase,
   startDatabase,
+  stopDatabase,
   type DatabaseServer,
 } from "../../../scripts/lib/services/database-service.mjs";
-import { killPids, readProcess } from "../../../scripts/lib/services/owned-process.mjs";
+import { isAlive, killPids, readProcess } from "../../../scripts/lib/services/owned-process.mjs";
 import { freeze } from "../support/freeze.js";
 
 /** A real database server of a test's own, that can be killed, stopped and started again on its data. */
@@ -21,8 +22,13 @@ export class DatabaseProcess {
     this.folder = folder;
   }
 
-  static async start(server: DatabaseServer): Promise<DatabaseProcess> {
+  /** @param prepare Is given the path where its data will be. */
+  static async start(
+    server: DatabaseServer,
+    prepare: (data: string) => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<DatabaseProcess> {
     const folder = await mkdtemp(join(tmpdir(), `dinp-${server.name}-`));
+    await prepare(server.dataOf(folder));
     await makeDatabase(server, folder);
     return new DatabaseProcess(server, folder);
   }
@@ -39,6 +45,16 @@ export class DatabaseProcess {
   /** Starts it again; resolves when it answers. */
   restart(): Promise<void> {
     return startDatabase(this.#server, this.folder);
+  }
+
+  get isRunning(): boolean {
+    const identity = readProcess(this.folder, this.#server.name);
+    return identity !== null && isAlive(identity);
+  }
+
+  /** Ends it in order, if it runs. */
+  stop(): Promise<void> {
+    return stopDatabase(this.#server, this.folder);
   }
 
   /** SIGKILL; resolves when it has ended. */

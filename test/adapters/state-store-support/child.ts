@@ -21,10 +21,15 @@ export async function buildChild(name: string): Promise<{ readonly file: string;
     config: false,
     silent: true,
     noExternal: [/^@dinp\//],
-    external: [/^@electric-sql\//],
+    external: [/^@electric-sql\//, "pg", /^mysql2/],
     esbuildOptions: (options) => {
       options.alias = {
-        "@dinp/core/pglite": join(root, "src/adapters/pglite/index.ts"),
+        ...Object.fromEntries(
+          ["pglite", "postgres", "mysql"].map((name) => [
+            `@dinp/core/${name}`,
+            join(root, `src/adapters/${name}/index.ts`),
+          ]),
+        ),
         "@dinp/core": join(root, "src/core/index.ts"),
       };
     },
