@@ -62,25 +62,12 @@ describe("how programs of a cluster start", () => {
     }
   });
 
-  it(
-    "an agent whose engine is not there names its own flag for another one",
-    { timeout: 120_000 },
-    async () => {
-      const dataDir = await folder();
-      const flags = [
-        ...[
-          "--id",
-          "n1",
-          "--data-dir",
-          dataDir,
-          "--address",
-          "127.0.0.1",
-          "--servers",
-          "https://127.0.0.1:9",
-        ],
-        ...["--docker-socket", join(dataDir, "none.sock"), ...registry],
-      ];
-      await expect(started("dinp-agent", flags, /runs instances/)).rejects.toThrow("--docker-socket PATH");
-    },
-  );
+  it("an agent without its engine names its own flag for another", { timeout: 120_000 }, async () => {
+    const dataDir = await folder();
+    const flags = [
+      ...["--id", "n1", "--data-dir", dataDir, "--address", "127.0.0.1"],
+      ...["--servers", "https://127.0.0.1:9", "--docker-socket", join(dataDir, "none.sock"), ...registry],
+    ];
+    await expect(started("dinp-agent", flags, /runs instances/)).rejects.toThrow("--docker-socket PATH");
+  });
 });
