@@ -8,6 +8,9 @@ export interface Bounds {
   readonly onGivenUp: () => void;
 }
 
+/** Turns of the event loop after which all has been taken that had come: answers, and then the end of their connection. */
+const LAST_LOOKS = 4;
+
 /**
  * The end of `work`; a `SqlFailure` of the kind `timeout`, or `DINP_ABORTED`, when that does not come first. What came while
  * this process stood still has come in time.
@@ -28,11 +31,15 @@ export function bounded<T>(work: Promise<T>, { ms, signal, onGivenUp }: Bounds):
       giveUp(abortedError(signal));
     };
     let lastLook: NodeJS.Immediate | undefined;
-    const timer = setTimeout(() => {
-      // Timers come before what the sockets have.
+    // Timers come before what the sockets have.
+    const look = (looksLeft: number): void => {
       lastLook = setImmediate(() => {
-        giveUp(new SqlFailure("timeout", `there was no answer within ${String(ms)} ms`));
+        if (looksLeft > 1) look(looksLeft - 1);
+        else giveUp(new SqlFailure("timeout", `there was no answer within ${String(ms)} ms`));
       });
+    };
+    const timer = setTimeout(() => {
+      look(LAST_LOOKS);
     }, ms);
     signal?.addEventListener("abort", onAbort);
     work.then(resolve, reject).finally(leave);
