@@ -25,10 +25,13 @@ console.log("it listens");
 `;
 
 /** Two servers, at both of which the cluster's user is logged in. */
-export async function twoServers(cluster: TestCluster): Promise<readonly [ServerProgram, ServerProgram]> {
-  const first = await cluster.server("s1");
+export async function twoServers(
+  cluster: TestCluster,
+  ...flags: readonly string[]
+): Promise<readonly [ServerProgram, ServerProgram]> {
+  const first = await cluster.server("s1", ...flags);
   await cluster.login(first);
-  const second = await cluster.server("s2");
+  const second = await cluster.server("s2", ...flags);
   await loginAt(cluster, first, second);
   return [first, second];
 }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { describeWithServices } from "../support/services.js";
 import { idsOf, pushEcho, readyInstances, twoServers } from "./cluster-apps.js";
 import type { ClusterProgram } from "./cluster-program.js";
-import { LOST_AFTER_MS, TestCluster, type ServerProgram } from "./cluster-support.js";
+import { TestCluster, type ServerProgram } from "./cluster-support.js";
 import { eventually } from "./harness.js";
 import { askRouter, endsOf, OUTAGE_MS, pause, RouterLoad } from "./outage-support.js";
 
@@ -11,6 +11,8 @@ const HOST = "shop.apps.test";
 const INSTANCES = 3;
 /** Of each of the two routers. */
 const REQUESTS_PER_SECOND = 25;
+/** A new leader waits twice as long for nodes, whose agents have to start meanwhile, however busy the machine is. */
+const LOST_AFTER_MS = 20_000;
 /** For all to find each other again, on a machine that is busy with other things. */
 const RECOVERY_MS_MAX = 120_000;
 
@@ -110,7 +112,7 @@ describeWithServices(["registry"], "all but routers and instances is gone", ({ D
     "under load, by %s: no request fails, no instance stops, and a router that starts meanwhile serves",
     { timeout: OUTAGE_MS + 2 * LOST_AFTER_MS + 3 * RECOVERY_MS_MAX },
     async (signal) => {
-      const servers = await twoServers(cluster);
+      const servers = await twoServers(cluster, "--lost-after", `${String(LOST_AFTER_MS)}ms`);
       const agents = [await cluster.agent("n1", "26000-26099"), await cluster.agent("n2", "26100-26199")];
       const monitor = await cluster.monitor("m1");
       const [steady, restarted] = [await cluster.router("r1"), await cluster.router("r2")];
@@ -119,7 +121,7 @@ describeWithServices(["registry"], "all but routers and instances is gone", ({ D
       expect(new Set(instances.map(({ node }) => node))).toEqual(new Set(["n1", "n2"]));
       await allAnswer([steady, restarted], idsOf(instances));
       const before = await cluster.instanceProcesses();
-      const controlPlane = new ControlPlane(cluster, [...servers, ...agents, monitor]);
+      const controlPlane = new ControlPlane(cluster, [...agents, ...servers, monitor]);
 
       const loads = [startLoad(steady), startLoad(restarted)];
       await controlPlane.stop(signal);
