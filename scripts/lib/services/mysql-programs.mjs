@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ export async function fetchMysql() {
   await withLock(root, async () => {
     if (existsSync(root)) return;
     const whole = `${root}.whole`;
-    rmSync(whole, { recursive: true, force: true });
+    await removeSystem(whole);
     mkdirSync(cache, { recursive: true });
     process.stderr.write("Fetching MySQL …\n");
     await runCommand(
@@ -36,9 +36,24 @@ export async function fetchMysql() {
       mkdirSync(join(partial, path, ".."), { recursive: true });
       renameSync(join(whole, path), join(partial, path));
     }
-    rmSync(whole, { recursive: true, force: true });
+    await removeSystem(whole);
     renameSync(partial, root);
   });
+}
+
+/**
+ * Removes what was made of a system. When that was ended in the middle, folders of this machine may still be mounted there: what is
+ * in those stays.
+ *
+ * @param {string} folder
+ */
+async function removeSystem(folder) {
+  const mounted = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((path) => path.startsWith(`${folder}/`));
+  for (const path of mounted.reverse()) await runCommand("umount", ["--lazy", path]);
+  await runCommand("rm", ["--recursive", "--force", "--one-file-system", folder], { timeoutMs: 120_000 });
 }
 
 /**
