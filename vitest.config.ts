@@ -16,7 +16,6 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    // More than there are processors in the smallest machine for it: tests of servers wait for most of their time.
-    maxWorkers: 3,
+    maxWorkers: 2,
   },
 });

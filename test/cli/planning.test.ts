@@ -119,6 +119,16 @@ describe("--dry-run", () => {
   const events = async (): Promise<readonly Happened[]> =>
     (JSON.parse((await ok(["events", "dry", "--all", "--json"])).out) as { items: Happened[] }).items;
 
+  /** What a change would set off. The platform may still write of the one before: then it is asked again. */
+  async function predicted(argv: readonly string[], about: string): Promise<AppPlanView> {
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const at = await revision();
+      const view = JSON.parse((await ok([...argv, "--dry-run", "--json"])).out) as AppPlanView;
+      if ((await revision()) === at) return view;
+    }
+    throw new Error(`${about}: each time that it was predicted, something was written`);
+  }
+
   it("predicts what is then done, whatever is changed, and changes nothing itself", async () => {
     await platform.files("dry", { "server.js": webApp, "dinp.yaml": MANIFEST });
     await ok(["push", "dry"]);
@@ -131,9 +141,7 @@ describe("--dry-run", () => {
     for (const argv of changes) {
       const about = `SEED=${String(seed)}: ${argv.join(" ")}`;
       const before = await events();
-      const at = await revision();
-      const { actions } = JSON.parse((await ok([...argv, "--dry-run", "--json"])).out) as AppPlanView;
-      expect(await revision(), about).toBe(at);
+      const { actions } = await predicted(argv, about);
       await ok(argv[0] === "delete" ? [...argv, "--yes"] : argv);
       const told = new Set(before.map(({ id }) => id));
       const done = (await events()).filter(({ id, actor }) => !told.has(id) && actor === "leader");

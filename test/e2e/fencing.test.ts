@@ -148,7 +148,9 @@ describeWithServices(["registry"], "a leader that was stopped with a write on it
         eventually(`${String(answer)} at ${host}`, async () => (await answers(host)) === answer, BOUND_MS);
       await answering("shop.apps.test");
       const { leader, other } = await cluster.roles();
-      const held = leader.table.hold(({ text }) => text.includes("late.example.com"));
+      const held = leader.table.hold(
+        ({ text, direction }) => direction === "there" && text.includes("late.example.com"),
+      );
       const asked = programs.dinp(leader.program, [
         "domains",
         "add",
