@@ -16,6 +16,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    maxWorkers: 2,
+    // More than there are processors in the smallest machine for it: tests of servers wait for much of their time.
+    maxWorkers: 3,
   },
 });

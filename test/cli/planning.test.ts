@@ -144,18 +144,20 @@ describe("--dry-run", () => {
       const { actions } = await predicted(argv, about);
       await ok(argv[0] === "delete" ? [...argv, "--yes"] : argv);
       const told = new Set(before.map(({ id }) => id));
-      const done = (await events()).filter(({ id, actor }) => !told.has(id) && actor === "leader");
-      const reasons = (type: string) =>
-        done.filter((each) => each.type === type).map(({ message }) => message);
+      const done = async (type: string): Promise<readonly Happened[]> =>
+        (await events()).filter(
+          (each) => each.type === type && each.actor === "leader" && !told.has(each.id),
+        );
       const places = actions.filter(({ type }) => type === "place").map(({ reason }) => reason);
-      expect(reasons("instance.placed").sort(), about).toEqual(places.sort());
-      const ended = done
-        .filter(({ type }) => type === "instance.stopping")
-        .map(({ instanceId }) => instanceId);
+      const placed = (await done("instance.placed")).map(({ message }) => message);
+      expect(placed.sort(), about).toEqual(places.sort());
       const ends = actions
         .filter(({ type }) => type === "drain" || type === "stop")
         .map(({ instance }) => instance);
-      expect(ended.sort(), about).toEqual(ends.sort());
+      // What is drained is stopped when its routers have said that they have let go of it.
+      const ended = async (): Promise<readonly (string | null)[]> =>
+        (await done("instance.stopping")).map(({ instanceId }) => instanceId).sort();
+      await expect.poll(ended, { timeout: 20_000, message: about }).toEqual(ends.sort());
     }
   }, 60_000);
 
