@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import type { RouteTable } from "@dinp/core";
+import { DinpError, type RouteTable, type RouteTableSnapshot } from "@dinp/core";
 import { createRedisRouteTable } from "@dinp/core/redis";
 import { createSystemRandom } from "@dinp/core/system";
 import { describeWithServices } from "../support/services.js";
@@ -22,6 +22,18 @@ async function ownRedis(options?: OwnRedisOptions): Promise<OwnRedis> {
   const server = await OwnRedis.start(options);
   onTestFinished(() => server.dispose());
   return server;
+}
+
+/** The whole table, as soon as its server answers: it may be down when a watch asks for it. */
+async function snapshotOnceUp(table: RouteTable): Promise<RouteTableSnapshot> {
+  for (;;) {
+    try {
+      return await table.snapshot();
+    } catch (error) {
+      if (!(error instanceof DinpError) || error.code !== "DINP_UNAVAILABLE") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
 }
 
 /** Each call of a table, on top of what it is at. */
@@ -119,18 +131,19 @@ describeWithServices(["redis"], "a route table whose Redis dies and comes back",
     let known = (await router.snapshot()).version;
     const controller = new AbortController();
     const following = (async () => {
-      while (!controller.signal.aborted) {
-        const { version, routes } = await router.snapshot();
-        seen.clear();
-        for (const { host, endpoints } of routes) seen.set(host, endpoints[0]?.port ?? 0);
-        known = version;
-        for await (const event of router.watch({ after: version, signal: controller.signal })) {
+      for (;;) {
+        for await (const event of router.watch({ after: known, signal: controller.signal })) {
           if (event.type === "reset") break;
           for (const change of event.changes) {
             if (change.op === "put") seen.set(change.route.host, change.route.endpoints[0]?.port ?? 0);
           }
           known = event.version;
         }
+        if (controller.signal.aborted) return;
+        const { version, routes } = await snapshotOnceUp(router);
+        seen.clear();
+        for (const { host, endpoints } of routes) seen.set(host, endpoints[0]?.port ?? 0);
+        known = version;
       }
     })();
     for (let round = 0; round < 6; round += 1) {
