@@ -2,6 +2,7 @@ import {
   createRouteFollower,
   DinpError,
   RouteIndex,
+  type Clock,
   type Logger,
   type Route,
   type RouteCache,
@@ -172,6 +173,33 @@ describe("RouteFollower", () => {
     await until(() => last()?.version.revision === 200, "the last acknowledgement");
     expect(line.inFlightMax).toBe(1);
     expect(line.acknowledged.length).toBeLessThan(100);
+  });
+
+  it("tells soon of an instance that left, as stops wait for that, and later of one that came", async () => {
+    const system = createSystemClock();
+    let release: () => void = () => undefined;
+    const later = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const sleep: Clock["sleep"] = (ms, options) => (ms < 50 ? system.sleep(ms, options) : later);
+    const other = createRouteFollower({ table: line, routerId: "r-2", clock: { ...system, sleep }, logger });
+    const end = new AbortController();
+    const ended = other.run(end.signal);
+    const told = (): readonly number[] =>
+      line.acknowledged.filter(({ routerId }) => routerId === "r-2").map(({ version }) => version.revision);
+    await until(() => told().length === 1, "the acknowledgement of the first table");
+    const came = await put(route("a.test", "/", ["i-1"]));
+    await until(() => other.version()?.revision === came.revision, "the instance");
+    const left = await put(route("a.test", "/", ["i-2"]));
+    await until(() => told().at(-1) === left.revision, "the acknowledgement of the one that left");
+    expect(told()).not.toContain(came.revision);
+    const next = await put(route("a.test", "/", ["i-2", "i-3"]));
+    await until(() => last()?.version.revision === next.revision, "the other router's acknowledgement");
+    expect(told().at(-1)).toBe(left.revision);
+    release();
+    await until(() => told().at(-1) === next.revision, "the acknowledgement of the one that came");
+    end.abort();
+    await ended;
   });
 
   it("names instances off the table as busy until their last request has ended", async () => {

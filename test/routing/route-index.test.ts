@@ -52,9 +52,12 @@ describe("RouteIndex", () => {
 
   it("knows which instances are on the table", () => {
     const index = new RouteIndex([route("a.test", "/", ["i-1", "i-2"]), route("b.test", "/", ["i-1"])]);
-    index.apply([{ op: "put", route: route("a.test", "/", ["i-3"]) }]);
+    expect(index.apply([{ op: "put", route: route("a.test", "/", ["i-3"]) }])).toBe(true);
     expect(["i-1", "i-2", "i-3"].map((id) => index.hasInstance(id))).toEqual([true, false, true]);
-    index.apply([{ op: "delete", host: "b.test", path: "/" }]);
+    expect(index.apply([{ op: "put", route: route("a.test", "/", ["i-3", "i-4"]) }])).toBe(false);
+    expect(index.apply([{ op: "put", route: route("a.test", "/", ["i-3", "i-1"]) }])).toBe(true);
+    expect(index.apply([{ op: "put", route: route("a.test", "/", ["i-3"]) }])).toBe(false);
+    expect(index.apply([{ op: "delete", host: "b.test", path: "/" }])).toBe(true);
     expect(index.hasInstance("i-1")).toBe(false);
   });
 

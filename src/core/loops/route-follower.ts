@@ -21,8 +21,12 @@ import { Wakeup } from "./wakeup.js";
 
 /** An acknowledgement is said again this often, for a table that lost it. */
 const ACKNOWLEDGE_EVERY_MS = 15_000;
-/** Requests first: saving a change and telling of it takes longer than routing by it. What comes meanwhile is told of together. */
-const ACKNOWLEDGE_REST_MS = 20;
+/**
+ * Requests first: saving a change and telling of it takes longer than routing by it. What comes meanwhile is told of together.
+ * A stop or a port may wait for word of an instance that was let go of; nothing waits for word of one that came.
+ */
+const LET_GO_TOLD_AFTER_MS = 20;
+const TOLD_AFTER_MS = 100;
 /** Following that lasted this long counts as a success: the next pause is short again. */
 const STEADY_MS = 5_000;
 /**
@@ -92,6 +96,7 @@ class TableRouteFollower implements RouteFollower {
   readonly #trust: TableTrust;
   readonly #inFlight = new InFlight();
   readonly #toAcknowledge = new Wakeup();
+  readonly #letGo = new Wakeup();
   readonly #toFollow = new Wakeup();
   readonly #firstTable = new Latch();
   #index = new RouteIndex();
@@ -164,7 +169,9 @@ class TableRouteFollower implements RouteFollower {
 
   end(instanceId: InstanceId): void {
     const wasLast = this.#inFlight.end(instanceId);
-    if (wasLast && !this.#index.hasInstance(instanceId)) this.#toAcknowledge.wake();
+    if (!wasLast || this.#index.hasInstance(instanceId)) return;
+    this.#letGo.wake();
+    this.#toAcknowledge.wake();
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -253,6 +260,7 @@ class TableRouteFollower implements RouteFollower {
     this.#index = new RouteIndex(routes);
     this.#keeper?.noteTable();
     this.#trust.accepted();
+    this.#letGo.wake();
     this.#applied(version);
   }
 
@@ -264,7 +272,7 @@ class TableRouteFollower implements RouteFollower {
     // Doubles are allowed. An older epoch's change is one that this table has already left behind.
     if (order <= 0) return true;
     if (event.version.revision !== this.#version.revision + 1) return false;
-    this.#index.apply(event.changes);
+    if (this.#index.apply(event.changes)) this.#letGo.wake();
     this.#keeper?.noteChange(event.version, event.changes);
     this.#applied(event.version);
     return true;
@@ -280,7 +288,8 @@ class TableRouteFollower implements RouteFollower {
     const backoff = new Backoff(this.#clock);
     while (!signal.aborted) {
       await this.#toAcknowledge.wait(this.#clock, ACKNOWLEDGE_EVERY_MS, signal);
-      await sleepQuietly(this.#clock, ACKNOWLEDGE_REST_MS, signal);
+      await this.#letGo.wait(this.#clock, TOLD_AFTER_MS - LET_GO_TOLD_AFTER_MS, signal);
+      await sleepQuietly(this.#clock, LET_GO_TOLD_AFTER_MS, signal);
       const acknowledgement = this.#acknowledgement();
       if (isAborted(signal) || acknowledgement === null) continue;
       if (!(await this.#persist(acknowledgement.version, signal))) {

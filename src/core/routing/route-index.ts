@@ -46,11 +46,14 @@ export class RouteIndex implements ReadonlyRouteIndex {
     return this.#size;
   }
 
-  apply(changes: readonly RouteChange[]): void {
+  /** True when an instance that was in some route is in none any more. */
+  apply(changes: readonly RouteChange[]): boolean {
+    let hasLetGo = false;
     for (const change of changes) {
-      if (change.op === "put") this.#put(change.route);
-      else this.#delete(change.host, change.path);
+      const before = change.op === "put" ? this.#put(change.route) : this.#delete(change.host, change.path);
+      hasLetGo ||= before?.endpoints.some(({ instanceId }) => !this.#instances.has(instanceId)) ?? false;
     }
+    return hasLetGo;
   }
 
   find(host: string, path: string): Route | null {
@@ -70,7 +73,8 @@ export class RouteIndex implements ReadonlyRouteIndex {
     for (const { byPath } of this.#hosts.values()) yield* byPath.values();
   }
 
-  #put(route: Route): void {
+  /** Returns what it took the place of. */
+  #put(route: Route): Route | undefined {
     let routes = this.#hosts.get(route.host);
     if (routes === undefined) {
       routes = { byPath: new Map(), longest: 0 };
@@ -82,17 +86,20 @@ export class RouteIndex implements ReadonlyRouteIndex {
     this.#countInstances(route, 1);
     if (present === undefined) this.#size += 1;
     else this.#countInstances(present, -1);
+    return present;
   }
 
-  #delete(host: string, path: string): void {
+  /** Returns what was there. */
+  #delete(host: string, path: string): Route | undefined {
     const routes = this.#hosts.get(host);
     const present = routes?.byPath.get(path);
-    if (routes === undefined || present === undefined) return;
+    if (routes === undefined || present === undefined) return undefined;
     routes.byPath.delete(path);
     this.#countInstances(present, -1);
     this.#size -= 1;
     if (routes.byPath.size === 0) this.#hosts.delete(host);
     else if (path.length === routes.longest) routes.longest = longestOf(routes.byPath.keys());
+    return present;
   }
 
   #countInstances(route: Route, step: 1 | -1): void {
