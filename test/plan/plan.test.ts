@@ -395,6 +395,20 @@ describe("safety", () => {
     expect(retiredOn(world)).toEqual(["c", "c"]);
   });
 
+  test("what a node that has not told yet may serve stays while it is needed: its replacements come first", () => {
+    const world = replacedOnOthers();
+    world.reported = new Set(["a", "b"]);
+    world.seenAt.set("c", world.now);
+    const replacements = world.placements("web").filter(({ nodeId }) => nodeId !== "c");
+    const late = replacements.slice(0, 2);
+    for (const placement of late) world.status(placement, { ready: false });
+    expect(retiredOn(world)).toEqual([]);
+    for (const [ready, placement] of late.entries()) {
+      world.ready(placement);
+      expect(retiredOn(world)).toEqual(Array(ready + 1).fill("c"));
+    }
+  });
+
   test("a new leader counts on no instance of a node that is away: it waits for reports, and what serves stays", () => {
     const world = replacedOnOthers();
     world.seenAt.clear();

@@ -213,7 +213,10 @@ function mustAwaitReports(app: App, draft: Draft, context: PlanContext): boolean
   return true;
 }
 
-/** Fewer are wanted than run: those that serve least go first, so the wanted number of ready ones stays. */
+/**
+ * Fewer are wanted than run: those that serve least go first, so the wanted number of ready ones stays. While one that only records
+ * call ready is needed for that number, it and those that were to leave after it wait: until another is ready, or its node is heard or lost.
+ */
 function retireSurplus(
   own: readonly Instance[],
   surplus: number,
@@ -224,7 +227,12 @@ function retireSurplus(
   if (surplus <= 0 || mustAwaitReports(app, draft, context)) return;
   const order = [...own].sort((a, b) => retireRank(a, context) - retireRank(b, context));
   const reason = `${String(app.instances)} wanted, ${String(own.length)} run`;
-  for (const instance of order.slice(0, surplus)) retire(instance, reason, draft);
+  let spareReady = own.filter(({ ready }) => ready).length - app.instances;
+  for (const instance of order.slice(0, surplus)) {
+    if (instance.ready && spareReady <= 0) return;
+    if (instance.ready) spareReady -= 1;
+    retire(instance, reason, draft);
+  }
 }
 
 /**
