@@ -192,6 +192,22 @@ describe("replacing", () => {
     expect(world.index.get("rollout", "web-r2")?.state).toBe("complete");
   });
 
+  test("no old one leaves for a new one that a node may have lost: the leader has not heard what runs there", () => {
+    const world = running(2);
+    deploy(world, 2);
+    world.settle();
+    world.agents();
+    const [fresh] = world.placements("web").filter(({ releaseId }) => releaseId === "web-r2");
+    if (fresh === undefined) throw new Error("nothing placed");
+    world.reported = new Set(["a", "b"].filter((id) => id !== fresh.nodeId));
+    world.settle();
+    const old = world.placements("web").filter(({ releaseId }) => releaseId === "web-r1");
+    expect(old.map(({ desired }) => desired)).toEqual(["running", "running"]);
+    world.reported.add(fresh.nodeId);
+    world.converge();
+    expect(world.index.get("rollout", "web-r2")?.state).toBe("complete");
+  });
+
   test("a release that keeps failing is given up with its reason and log; the old one goes on untouched", () => {
     const world = running(2);
     const before = world

@@ -241,15 +241,22 @@ function retireSurplus(
  */
 function retireRank(instance: Instance, context: PlanContext): number {
   const { nodeId } = instance.placement;
-  const isVouchedFor = context.health.get(nodeId) === "live" && (context.facts.isReported?.(nodeId) ?? true);
   const cordoned = context.view.get("node", nodeId)?.cordoned === true;
   const crowd = Math.min(context.ledger.instancesOn(nodeId), 999_999);
   return (
-    (isVouchedFor ? 4_000_000 : 0) + (instance.ready ? 2_000_000 : 0) + (cordoned ? 0 : 1_000_000) - crowd
+    (isVouchedFor(instance, context) ? 4_000_000 : 0) +
+    (instance.ready ? 2_000_000 : 0) +
+    (cordoned ? 0 : 1_000_000) -
+    crowd
   );
 }
 
-/** Old releases leave as far as ready instances of the target make up for them. */
+/** Its node has told this leader what runs there, and is heard. */
+function isVouchedFor({ placement }: Instance, { health, facts }: PlanContext): boolean {
+  return health.get(placement.nodeId) === "live" && (facts.isReported?.(placement.nodeId) ?? true);
+}
+
+/** Old releases leave as far as ready instances of the target make up for them; what only records call ready does not. */
 function retireReplaced(
   app: App,
   release: Release,
@@ -260,7 +267,7 @@ function retireReplaced(
   context: PlanContext,
 ): void {
   const reason = fallback ?? `release ${String(release.number)} replaces it`;
-  const readyOwn = own.filter((instance) => instance.ready).length;
+  const readyOwn = own.filter((instance) => instance.ready && isVouchedFor(instance, context)).length;
   const readyOthers = others.filter((instance) => instance.ready);
   for (const instance of others) if (!instance.ready) retire(instance, reason, draft);
   const spare = readyOwn + readyOthers.length - app.instances;
