@@ -69,7 +69,7 @@ for (const kind of sqlKinds) {
         await server.stop();
         await disk.unmount();
         await server[Symbol.asyncDispose]();
-      }, 60_000);
+      });
 
       /** Fills the disk in `body`, which has a store with a record in it, and makes room afterwards. */
       async function filled(body: (ledger: Ledger, store: StateStore) => Promise<void>): Promise<void> {
