@@ -95,47 +95,51 @@ describe("process runtime: crashes", () => {
     expect(await markedProcesses(harness.clusterId)).toEqual([]);
   });
 
-  it("a platform killed at any moment of its starts doubles and leaks nothing", async () => {
-    const script = await buildScript(support("platform-script.ts"));
-    onTestFinished(() => rm(dirname(script), { recursive: true, force: true }));
-    for (const killAfterMs of [0, 5, 15, 30, 60, 100]) {
-      const harness = await makeHarness();
-      const image = await harness.makeImage({ "server.js": SERVER });
-      await harness.runtime.close();
-      const specs = await Promise.all(Array.from({ length: 4 }, () => harness.spec(image)));
-      const order = {
-        dataDir: harness.dataDir,
-        sourceDir: join(harness.folder, "source"),
-        clusterId: harness.clusterId,
-        specs,
-      };
-      const platform = spawn(process.execPath, [script, JSON.stringify(order)], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      onTestFinished(() => {
+  it(
+    "a platform killed at any moment of its starts doubles and leaks nothing",
+    { timeout: 600_000 },
+    async () => {
+      const script = await buildScript(support("platform-script.ts"));
+      onTestFinished(() => rm(dirname(script), { recursive: true, force: true }));
+      for (const killAfterMs of [0, 5, 15, 30, 60, 100]) {
+        const harness = await makeHarness();
+        const image = await harness.makeImage({ "server.js": SERVER });
+        await harness.runtime.close();
+        const specs = await Promise.all(Array.from({ length: 4 }, () => harness.spec(image)));
+        const order = {
+          dataDir: harness.dataDir,
+          sourceDir: join(harness.folder, "source"),
+          clusterId: harness.clusterId,
+          specs,
+        };
+        const platform = spawn(process.execPath, [script, JSON.stringify(order)], {
+          stdio: ["ignore", "pipe", "inherit"],
+        });
+        onTestFinished(() => {
+          platform.kill("SIGKILL");
+        });
+        await once(platform.stdout, "data");
+        await delay(killAfterMs);
         platform.kill("SIGKILL");
-      });
-      await once(platform.stdout, "data");
-      await delay(killAfterMs);
-      platform.kill("SIGKILL");
-      await once(platform, "exit");
-      const runtime = await harness.reopen();
-      const expected = new Map(
-        (await runtime.list()).map(({ instanceId, state }) => [instanceId, state === "running" ? 1 : 0]),
-      );
-      // One that the platform had no time to let through ends by itself.
-      await expect
-        .poll(async () => {
-          const counts = [...expected.keys()].map(
-            async (id) => [id, (await markedProcesses(harness.clusterId, id)).length] as const,
-          );
-          return new Map(await Promise.all(counts));
-        })
-        .toEqual(expected);
-      const running = [...expected.values()].filter((count) => count === 1).length;
-      await expect.poll(async () => (await markedProcesses(harness.clusterId)).length).toBe(running);
-    }
-  });
+        await once(platform, "exit");
+        const runtime = await harness.reopen();
+        const expected = new Map(
+          (await runtime.list()).map(({ instanceId, state }) => [instanceId, state === "running" ? 1 : 0]),
+        );
+        // One that the platform had no time to let through ends by itself.
+        await expect
+          .poll(async () => {
+            const counts = [...expected.keys()].map(
+              async (id) => [id, (await markedProcesses(harness.clusterId, id)).length] as const,
+            );
+            return new Map(await Promise.all(counts));
+          })
+          .toEqual(expected);
+        const running = [...expected.values()].filter((count) => count === 1).length;
+        await expect.poll(async () => (await markedProcesses(harness.clusterId)).length).toBe(running);
+      }
+    },
+  );
 
   it("a process whose platform dies before its record is written never runs the app", async () => {
     const folder = await mkdtemp("/tmp/dinp-gate-");
