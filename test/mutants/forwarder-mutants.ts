@@ -97,7 +97,7 @@ const requestMutants: readonly Mutant<ForwarderOf>[] = [
         const rest = { ...request.headers };
         delete rest["transfer-encoding"];
         // A retry must know it for what it was: only whole requests come here.
-        if (call.options.responseTimeoutMs > 2_000 && call.exchange.target === "/") request.headers = rest;
+        if (call.options.responseTimeoutMs > 1_000 && call.exchange.target === "/") request.headers = rest;
       }
       return forward(call);
     }),

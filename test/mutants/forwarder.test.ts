@@ -5,7 +5,7 @@ import { forwarderFront } from "../adapters/support/forwarder-front.js";
 import { describeMatrix } from "./describe-matrix.js";
 import { forwarderMutants } from "./forwarder-mutants.js";
 
-const TAKES_MS_MAX = 6_000;
+const TAKES_MS_MAX = 4_000;
 
 function suite(
   mutate: (forwarder: Forwarder<NodeExchange>) => Forwarder<NodeExchange>,

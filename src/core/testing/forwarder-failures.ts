@@ -113,7 +113,7 @@ export const failureCases: Readonly<Record<string, ForwarderCase>> = {
 
   "gives a connection up that does not come about in time, and the request goes elsewhere whole": {
     first: "deaf",
-    connectTimeoutMs: 1_500,
+    connectTimeoutMs: 500,
     run: async ({ send, client, received, outcomes, wait }) => {
       send(POST);
       await wait(() => client.text.endsWith("ok"), "the answer of the second endpoint");
@@ -124,11 +124,11 @@ export const failureCases: Readonly<Record<string, ForwarderCase>> = {
   },
 
   "counts the time of an answer from the end of the request": {
-    responseTimeoutMs: 2_000,
+    responseTimeoutMs: 1_000,
     run: async ({ send, client, received, outcomes, wait }) => {
       send("POST /a HTTP/1.1\r\nHost: x.test\r\nContent-Length: 3\r\n\r\na");
       await wait(() => received[0]?.text.endsWith("a") === true, "the beginning of the body");
-      await delay(2_300);
+      await delay(1_200);
       send("bc");
       await wait(() => client.text.endsWith("ok"), "the answer");
       await wait(() => outcomes.length === 1, "the outcome");
@@ -137,10 +137,10 @@ export const failureCases: Readonly<Record<string, ForwarderCase>> = {
   },
 
   "counts the time of an answer to its head": {
-    responseTimeoutMs: 2_000,
+    responseTimeoutMs: 1_000,
     behave: ({ socket }) => {
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
-      setTimeout(() => socket.write("cd"), 2_300);
+      setTimeout(() => socket.write("cd"), 1_200);
     },
     run: async ({ send, client, outcomes, wait }) => {
       send(GET);
