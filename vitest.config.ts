@@ -14,8 +14,10 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Bounds of what hangs: whatever is awaited ends its wait when it comes, and a busy machine may take its time.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // More than there are processors in the smallest machine for it: tests of servers wait for much of their time.
     maxWorkers: 3,
   },

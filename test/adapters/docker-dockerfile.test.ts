@@ -66,7 +66,7 @@ describeWithServices(
         Env: ["PATH=/bin"],
         Labels: { base: "yes" },
       });
-    }, 60_000);
+    }, 300_000);
     afterAll(async () => {
       for (const id of clusters) await client.removeCluster(`${id}-images`);
       await rm(folder, { recursive: true, force: true });
@@ -226,7 +226,7 @@ CMD ["one", "two words"]
           expect.stringMatching(/^HEALTHCHECK: it is not used/),
         ]),
       );
-    }, 120_000);
+    }, 300_000);
 
     it("copies between stages, honours .dockerignore, and goes on from an earlier stage and from nothing", async () => {
       const made = await build(
@@ -263,7 +263,7 @@ CMD ["/bin/sh"]
       expect(listed).toEqual(expect.arrayContaining(["keep.md"]));
       expect(made.log.join("\n")).not.toMatch(/gone\.md|secret/);
       expect(made.log.join("\n")).toMatch(/node_modules: No such file/);
-    }, 120_000);
+    }, 300_000);
 
     it("keeps what variables, arguments and labels hold as data", async () => {
       const made = await build(`FROM linux
@@ -283,7 +283,7 @@ CMD echo $A
       expect(made.log).not.toContain("evil");
       expect(made.config).toMatchObject({ Labels: { l: "$(id) '\"", "io.dinp.template": "dockerfile" } });
       expect(made.command).toEqual(["/bin/sh", "-c", "echo $A"]);
-    }, 120_000);
+    }, 300_000);
 
     it("lets programs reach no network, device, mount, engine or other right", async () => {
       const made = await build(`FROM linux
@@ -304,7 +304,7 @@ CMD ["x"]
       expect(log).toMatch(/mknod: .*not permitted/);
       expect(log).toMatch(/unshare: .*not permitted/);
       expect(log).toMatch(/docker\.sock: No such file/);
-    }, 120_000);
+    }, 300_000);
 
     it.each([
       ["# syntax=evil/frontend:1\nFROM linux", 1, "# syntax", /program from elsewhere/],
@@ -478,7 +478,7 @@ CMD ["x"]
       await workshop.close();
       await expect(closed).rejects.toMatchObject({ code: "DINP_CLOSED" });
       expect(await leftOf(cluster)).toEqual([]);
-    }, 60_000);
+    }, 300_000);
 
     it("removes what a killed platform left", async () => {
       const cluster = newCluster();
@@ -515,6 +515,6 @@ await workshop.during(async (place) => {
       } finally {
         child.kill("SIGKILL");
       }
-    }, 90_000);
+    }, 300_000);
   },
 );

@@ -16,7 +16,7 @@ describeWithServices(["docker", "registry", "registry-tls"], "images of a docker
 
   beforeAll(async () => {
     stage = await DockerStage.start(places.DINP_TEST_DOCKER_SOCKET);
-  }, 120_000);
+  }, 300_000);
 
   afterAll(() => stage.dispose());
 
@@ -122,7 +122,7 @@ describeWithServices(["docker", "registry", "registry-tls"], "images of a docker
 
   it(
     "that come slowly hold nobody else up, and are let go when nobody waits",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async () => {
       const path = ownPath();
       const image = await pushed(path, 8 * MB);
@@ -154,7 +154,7 @@ describeWithServices(["docker", "registry", "registry-tls"], "images of a docker
     },
   );
 
-  it("that do not come in time are given up", { timeout: 60_000 }, async () => {
+  it("that do not come in time are given up", { timeout: 300_000 }, async () => {
     const path = ownPath();
     const image = await pushed(path, 8 * MB);
     const proxy = await FaultProxy.start(Number(new URL(places.DINP_TEST_REGISTRY).port));
@@ -250,7 +250,7 @@ describeWithServices(["docker", "registry", "registry-tls"], "images of a docker
 
   it(
     "are sent without the layers that the engine has, and whole when it lost them",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async () => {
       const harness = await DockerHarness.make(stage);
       try {

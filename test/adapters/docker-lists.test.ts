@@ -57,7 +57,7 @@ async function containersOf(list: string): Promise<Containers> {
 describe("very long lists of containers", () => {
   it(
     "are read whole, each instance once, whatever calls itself by its name",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async () => {
       const own = Array.from({ length: OWN }, (_, n) =>
         listed(n, `i-${String(n)}`, `dinp-crowd-i-${String(n)}`),
@@ -75,7 +75,7 @@ describe("very long lists of containers", () => {
 
   it(
     "that are longer than what is read are told as unknown, and never as short",
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async () => {
       const many = Array.from({ length: 2 * CROWD }, (_, n) =>
         listed(n, `i-${String(n)}`, `dinp-crowd-i-${String(n)}`),
@@ -93,12 +93,12 @@ describeWithServices(["docker"], "containers that others have a hand in", (place
   beforeAll(async () => {
     stage = await DockerStage.start(places.DINP_TEST_DOCKER_SOCKET);
     harness = await DockerHarness.make(stage);
-  }, 120_000);
+  }, 300_000);
 
   afterAll(async () => {
     await harness.dispose();
     await stage.dispose();
-  }, 60_000);
+  }, 300_000);
 
   const nameOf = ({ repository, digest }: ImageRef): string =>
     `dinp-${harness.clusterId}/${repository}:${digest.slice(7)}`;
@@ -126,7 +126,7 @@ describeWithServices(["docker"], "containers that others have a hand in", (place
   // Fault 70: foreign containers labelled like ours.
   it(
     "only look like the platform's: they are neither listed nor stopped nor removed, however many",
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async () => {
       const { client } = stage;
       const spec = await begin();
@@ -162,7 +162,7 @@ describeWithServices(["docker"], "containers that others have a hand in", (place
   );
 
   // Fault 71: a port that changed after a restart.
-  it("keep their ports when somebody restarts them", { timeout: 60_000 }, async () => {
+  it("keep their ports when somebody restarts them", { timeout: 300_000 }, async () => {
     const spec = await begin();
     const before = await harness.runtime.list();
     const { Id } = await own();
@@ -177,7 +177,7 @@ describeWithServices(["docker"], "containers that others have a hand in", (place
   });
 
   // Fault 72: a tag that moved, so that the engine shows the image as a digest.
-  it("stay as they are when the name of their image moves to another one", { timeout: 60_000 }, async () => {
+  it("stay as they are when the name of their image moves to another one", { timeout: 300_000 }, async () => {
     const spec = await begin();
     const before = await harness.runtime.list();
     const { Id } = await own();

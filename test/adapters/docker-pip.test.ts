@@ -70,7 +70,7 @@ describeWithServices(
       registry = createOciLayoutRegistry({ dir: join(folder, "registry") });
       base = await putLayers(registry, "bases/python", [await pythonLayer()]);
       runner = runnerIn(cluster);
-    }, 120_000);
+    }, 300_000);
     afterAll(async () => {
       await runner.close();
       expect(await client.containers(`io.dinp.cluster=${cluster}-build`)).toEqual([]);
@@ -154,7 +154,7 @@ describeWithServices(
       const small = await build(builderWith({}, { compressor: createGzipCompressor() }), files);
       expect((await readImage(registry, small.image, {})).diffIds).toEqual(diffIds);
       expect(await outputOf(small)).toBe("hello from pip");
-    }, 120_000);
+    }, 300_000);
 
     it("installs from the operator's index, over the operator's network, and from nowhere else", async () => {
       const asked: string[] = [];
@@ -212,7 +212,7 @@ describeWithServices(
       });
       const left = () => client.containers(`io.dinp.cluster=${cluster}-build`);
       await until(async () => (await left()).length === 0, "the end of all steps");
-    }, 120_000);
+    }, 300_000);
 
     it("takes no words of an upload for words of the command", async () => {
       const odd = ["--platform=x", "; touch /work/x", "$(id)", "-r /etc/passwd", "--index-url file:///etc"];
@@ -226,7 +226,7 @@ describeWithServices(
         if (outcome !== "built") expect(outcome, content).toMatchObject({ code: "DINP_INVALID" });
         expect(log.join("\n")).not.toContain("uid=");
       }
-    }, 120_000);
+    }, 300_000);
 
     it("needs a base, and leaves requirements alone where nothing is run, or no Python is", async () => {
       const files = [app, { name: "pip_requirements.txt", content: "greet==1.0\n" }];

@@ -92,7 +92,7 @@ describeWithServices(["docker"], "docker runtime: the whole output", ({ DINP_TES
 
   beforeAll(async () => {
     stage = await DockerStage.start(DINP_TEST_DOCKER_SOCKET);
-  }, 120_000);
+  }, 300_000);
 
   beforeEach(async () => {
     harness = await DockerHarness.make(stage);
@@ -138,7 +138,7 @@ describeWithServices(["docker"], "docker runtime: the whole output", ({ DINP_TES
 
   it.each(["exec", "run"] as const)(
     "%s: a reader gets all however long it rests after the command's end",
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (kind) => {
       const rested = async (): Promise<void> => {
         await untilEnded("node fill.js");
@@ -204,7 +204,7 @@ describeWithServices(["docker"], "docker runtime: the whole output", ({ DINP_TES
   it.each(["exec", "run"] as const)(
     "%s: what waits for its reader ends when it is asked to",
     // By itself it would wait for ten minutes.
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (kind) => {
       const abort = new AbortController();
       const rested = async (): Promise<void> => {

@@ -8,7 +8,7 @@ describeWithServices(["docker"], "docker runtime: the contract", ({ DINP_TEST_DO
 
   beforeAll(async () => {
     stage = await DockerStage.start(DINP_TEST_DOCKER_SOCKET);
-  }, 120_000);
+  }, 300_000);
 
   afterAll(() => stage.dispose());
 
@@ -16,6 +16,6 @@ describeWithServices(["docker"], "docker runtime: the contract", ({ DINP_TEST_DO
   describe("case by case", { concurrent: true }, () => {
     // An engine that removes many containers at once lets one of them wait for long.
     for (const { name, run } of runtimeSuite(() => DockerHarness.make(stage), { waitMs: 60_000 }))
-      it(name, { timeout: 180_000 }, run);
+      it(name, { timeout: 600_000 }, run);
   });
 });

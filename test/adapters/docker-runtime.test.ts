@@ -50,7 +50,7 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
 
   beforeAll(async () => {
     stage = await DockerStage.start(DINP_TEST_DOCKER_SOCKET);
-  }, 120_000);
+  }, 300_000);
 
   afterEach(async () => {
     for (const harness of harnesses.splice(0)) await harness.dispose();
@@ -330,12 +330,13 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
   });
 
   it("says of an engine that hangs that it cannot tell, in time, for every call", async () => {
-    const harness = await make({ engineTimeoutMs: 5_000 });
+    const harness = await make({ engineTimeoutMs: 15_000 });
     const image = await harness.image(files);
     const spec = await harness.spec(image);
     await harness.runtime.start(spec);
     await answerOf(spec.port);
     const before = await harness.runtime.list();
+    const other = await harness.makeImage({});
     harness.proxy.set("hang");
     const { runtime } = harness;
     const never = new AbortController().signal;
@@ -346,7 +347,7 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
       runtime.stop(spec.instanceId, { graceMs: 0 }),
       runtime.remove(spec.instanceId),
       runtime.stats(spec.instanceId),
-      runtime.prepareImage(await harness.makeImage({})),
+      runtime.prepareImage(other),
       runtime.pruneImages([]),
       drain(runtime.logs(spec.instanceId)),
       drain(runtime.exec(spec.instanceId, { command: ["node"], signal: never })),
@@ -364,7 +365,7 @@ describeWithServices(["docker"], "docker runtime", ({ DINP_TEST_DOCKER_SOCKET })
   });
 
   it("ends a command although the engine does not finish telling of its end", async () => {
-    const harness = await make({ engineTimeoutMs: 1_000 });
+    const harness = await make({ engineTimeoutMs: 8_000 });
     const spec = await harness.spec(await harness.image(files));
     await harness.runtime.start(spec);
     const abort = new AbortController();

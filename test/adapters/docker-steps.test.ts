@@ -35,7 +35,7 @@ describeWithServices(
       folder = await mkdtemp(join(tmpdir(), "dinp-steps-"));
       registry = createOciLayoutRegistry({ dir: join(folder, "registry") });
       image = await putLayers(registry, "bases/python", [await pythonLayer()]);
-    }, 120_000);
+    }, 300_000);
     afterAll(async () => {
       for (const id of clusters) await client.removeCluster(`${id}-build`);
       await rm(folder, { recursive: true, force: true });
@@ -97,7 +97,7 @@ describeWithServices(
       expect(await client.containers(`io.dinp.cluster=${cluster}-build`)).toEqual([]);
       await runner.close();
       expect(await leftOf(cluster)).toEqual([]);
-    }, 60_000);
+    }, 300_000);
 
     it("runs it as nobody, without rights, network, or a place to write but its own", async () => {
       const runner = runnerOf(newCluster());
@@ -120,7 +120,7 @@ except OSError:
       const zeros = "0".repeat(16);
       expect(await python(runner, code)).toBe(`65532 ${zeros} ${zeros} 1 ['lo']\n/work/x\n`);
       await runner.close();
-    }, 60_000);
+    }, 300_000);
 
     it.each([
       ["ends badly", "import sys; sys.exit(3)", {}, "DINP_INVALID", /ended with code 3/],
@@ -218,7 +218,7 @@ print(made < 20)
 `;
       expect(await python(runner, code)).toBe("True\n");
       await runner.close();
-    }, 60_000);
+    }, 300_000);
 
     it("ends with its signal, its reader, its input's failure, and the runner", async () => {
       const cluster = newCluster();
@@ -256,7 +256,7 @@ print(made < 20)
       await expect(closed).rejects.toMatchObject({ code: "DINP_CLOSED" });
       expect(await leftOf(cluster)).toEqual([]);
       await expect(python(runner, hang)).rejects.toMatchObject({ code: "DINP_CLOSED" });
-    }, 60_000);
+    }, 300_000);
 
     it("says what is missing: the program, the image, the engine", async () => {
       const runner = runnerOf(newCluster());
@@ -275,7 +275,7 @@ print(made < 20)
       await expect(run(step, away)).rejects.toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
       await away.close();
       await runner.close();
-    }, 60_000);
+    }, 300_000);
 
     it("removes what a killed platform left, and nothing of another's", async () => {
       const [cluster, other] = [newCluster(), newCluster()];
@@ -308,6 +308,6 @@ for await (const chunk of runner.run(step, { log() {} })) chunk;
         await neighbour.close();
       }
       expect(await leftOf(other)).toEqual([]);
-    }, 90_000);
+    }, 300_000);
   },
 );

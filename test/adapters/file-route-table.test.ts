@@ -11,7 +11,7 @@ import { routeTableSuite } from "@dinp/core/testing";
 import { TableFile } from "../../src/adapters/file/table-file.js";
 import { Lines, openTable, served, shop, tableOver, tableText, tempFolder } from "./file-support.js";
 
-const until = { timeout: 20_000, interval: 10 };
+const until = { timeout: 60_000, interval: 10 };
 const oneBack = { ...shop, endpoints: ["10.0.0.7:8080"] };
 const SHOP = "shop.test/ → 10.0.0.5:8080 10.0.0.6:8080";
 const ONE_BACK = "shop.test/ → 10.0.0.7:8080";
@@ -83,7 +83,7 @@ describe("a route file that is edited", () => {
 
   it("is served as it was while an editor has emptied it or moved it away, and nothing is said of that", async () => {
     // Long enough for this test's own writing, on a machine of any speed.
-    const { path, table, lines } = await openTable(tableText(shop), { settleMs: 20_000 });
+    const { path, table, lines } = await openTable(tableText(shop), { settleMs: 60_000 });
     for (const [text, expected] of [
       [tableText(oneBack), ONE_BACK],
       [tableText(shop), SHOP],

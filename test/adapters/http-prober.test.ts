@@ -28,12 +28,18 @@ describe("createHttpProber", () => {
     const port = address !== null && typeof address !== "string" ? address.port : 0;
     const prober = createHttpProber({ maxConcurrent: 1 });
     const { signal } = new AbortController();
-    const probe = (timeoutMs: number, type: "http" | "tcp" = "http") =>
-      prober.probe({ host: "127.0.0.1", port, check: { ...check, type } }, { timeoutMs, signal });
-    const [first, second, third] = await Promise.all([probe(300), probe(50), probe(1_000, "tcp")]);
-    expect(first.outcome).toBe("failure");
-    expect(second).toMatchObject({ outcome: "unknown" });
-    expect(third.outcome).toBe("success");
+    const abort = new AbortController();
+    const probe = (timeoutMs: number, type: "http" | "tcp", aborted = signal) =>
+      prober.probe({ host: "127.0.0.1", port, check: { ...check, type } }, { timeoutMs, signal: aborted });
+    const first = expect(probe(600_000, "http", abort.signal)).rejects.toMatchObject({
+      code: "DINP_ABORTED",
+    });
+    const second = probe(50, "http");
+    const third = probe(600_000, "tcp");
+    expect(await second).toMatchObject({ outcome: "unknown" });
+    abort.abort();
+    await first;
+    expect((await third).outcome).toBe("success");
     await new Promise((resolve) => server.close(resolve));
   });
 

@@ -57,11 +57,7 @@ describe("bodies", () => {
         else socket.destroy();
       }
     }
-    await until(
-      async () => (await app.openConnections()) === 0,
-      "the end of every connection to the app",
-      15_000,
-    );
+    await until(async () => (await app.openConnections()) === 0, "the end of every connection to the app");
     await until(
       () => process.getActiveResourcesInfo().filter((each) => each === "TCPSocketWrap").length === 0,
       "no socket left",

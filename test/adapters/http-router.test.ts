@@ -527,7 +527,7 @@ describe("start and close", () => {
     const slow = (await RawClient.open(rig.port)).send(`GET /slow HTTP/1.1\r\n${HOST}\r\n`);
     const never = (await RawClient.open(rig.port)).send(`GET /never HTTP/1.1\r\n${HOST}\r\n`);
     await until(async () => (await endpoint.openConnections()) === 2, "both requests at the app");
-    const closed = rig.router.close({ drainMs: 300 });
+    const closed = rig.router.close({ drainMs: 8_000 });
     await idle.whenClosed();
     await expect(RawClient.open(rig.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     answer();

@@ -93,7 +93,7 @@ describeWithServices(
 
     it.each(registries)(
       "is pulled by Docker from one that is %s, the same file by file",
-      { timeout: 120_000 },
+      { timeout: 300_000 },
       async (_, url, options) => {
         const path = ownPath();
         const registry = clientOf(`${url}/${path}`, options);
@@ -130,7 +130,7 @@ describeWithServices(
       },
     );
 
-    it("passes through in a stream: little of it is anywhere on the way", { timeout: 60_000 }, async () => {
+    it("passes through in a stream: little of it is anywhere on the way", { timeout: 300_000 }, async () => {
       const { port } = new URL(places.DINP_TEST_REGISTRY);
       const proxy = await FaultProxy.start(Number(port));
       const url = `http://127.0.0.1:${String(proxy.port)}/${ownPath()}`;

@@ -258,7 +258,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
   });
 
   it("a large write fails within its bounds when the server hangs in its middle", async () => {
-    const registry = client({ limits: { attempts: 2, responseMs: 100 } });
+    const registry = client({ limits: { attempts: 2, responseMs: 3_000 } });
     const big = new Uint8Array(48 * MB);
     const before = proxy.sentBytes;
     proxy.set({ kind: "slow", bytes: MB });

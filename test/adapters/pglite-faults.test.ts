@@ -13,7 +13,7 @@ let bench: PgliteBench;
 
 beforeAll(async () => {
   bench = await PgliteBench.make();
-}, 120_000);
+});
 
 afterAll(() => bench.dispose());
 
@@ -84,7 +84,7 @@ describe("a pglite state store that was tampered with", () => {
       await expect(store.snapshot({ kinds: ["token"] })).rejects.toMatchObject({ code: "DINP_CORRUPT" });
       expect((await store.snapshot({ kinds: ["placement"] })).records).toHaveLength(1);
     });
-  }, 60_000);
+  });
 
   it("refuses a record that is another one's or no JSON object", async () => {
     const folder = await damaged(`UPDATE dinp_records SET value = '{"id":"t2"}' WHERE kind = 'token'`);
@@ -92,7 +92,7 @@ describe("a pglite state store that was tampered with", () => {
       await expect(store.get("token", "t1")).rejects.toMatchObject({ code: "DINP_CORRUPT" });
       await expect(store.snapshot()).rejects.toMatchObject({ code: "DINP_CORRUPT" });
     });
-  }, 60_000);
+  });
 
   it("repeats a migration that was interrupted, and indexes anew what this program indexes in another way", async () => {
     const folder = await damaged(
@@ -104,14 +104,14 @@ describe("a pglite state store that was tampered with", () => {
     );
     await withStore(folder, assertWhole);
     await withStore(folder, assertWhole);
-  }, 60_000);
+  });
 
   it("is not opened when a newer program wrote it", async () => {
     const folder = await damaged("UPDATE dinp_schema SET version = 99 WHERE name = 'tables'");
     const store = createPgliteStateStore({ dataDir: folder });
     await expect(store.open()).rejects.toMatchObject({ code: "DINP_INVALID" });
     await store.close();
-  }, 60_000);
+  });
 });
 
 describe("a pglite database that breaks down", () => {
@@ -125,7 +125,7 @@ describe("a pglite database that breaks down", () => {
     await expect(database.run(rawSql("SELECT 1 AS one"))).rejects.toMatchObject({ code });
     await database.close().catch(() => undefined);
     await withStore(folder, assertWhole);
-  }, 60_000);
+  });
 
   it("acknowledges a commit only when the disk has it", async () => {
     const folder = await damaged();
@@ -156,5 +156,5 @@ describe("a pglite database that breaks down", () => {
     await withStore(folder, async (store) => {
       expect(await store.get("setting", "kept")).not.toBeNull();
     });
-  }, 60_000);
+  });
 });

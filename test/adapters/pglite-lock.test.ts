@@ -12,7 +12,7 @@ let folder: string;
 
 beforeAll(async () => {
   child = await buildChild("locking-child");
-}, 60_000);
+});
 
 afterAll(() => rm(child.folder, { recursive: true, force: true }));
 
@@ -92,7 +92,7 @@ describe("the store", () => {
     } finally {
       await bench.dispose();
     }
-  }, 120_000);
+  });
 
   it("says what is wrong with a folder that it cannot make", async () => {
     const file = join(folder, "file");

@@ -137,5 +137,5 @@ describe("process runtime: commands", () => {
     expect(
       await textOf(harness.runtime.exec(spec.instanceId, { command: ["echo", "on"], signal: never() })),
     ).toBe("on\n");
-  }, 60_000);
+  });
 });

@@ -5,7 +5,8 @@ import { ProcessHarness, type RuntimeSettings } from "./process-support/harness.
 /** Most of a case is waiting for processes: some at the same time cost little more than one. */
 function describeSuite(name: string, settings: RuntimeSettings, isPossible = true): void {
   describe.runIf(isPossible)(`process runtime: the contract, ${name}`, { concurrent: true }, () => {
-    for (const { name, run } of runtimeSuite(() => ProcessHarness.make(settings))) it(name, run);
+    for (const { name, run } of runtimeSuite(() => ProcessHarness.make(settings)))
+      it(name, { timeout: 600_000 }, run);
   });
 }
 

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import { DinpError, type RouteTable, type RouteTableSnapshot } from "@dinp/core";
+import type { RouteTable } from "@dinp/core";
 import { createRedisRouteTable } from "@dinp/core/redis";
 import { createSystemRandom } from "@dinp/core/system";
 import { describeWithServices } from "../support/services.js";
@@ -11,6 +11,7 @@ import {
   apply,
   errorOf,
   hostsOf,
+  onceUp,
   put,
   route,
   tableAt,
@@ -22,18 +23,6 @@ async function ownRedis(options?: OwnRedisOptions): Promise<OwnRedis> {
   const server = await OwnRedis.start(options);
   onTestFinished(() => server.dispose());
   return server;
-}
-
-/** The whole table, as soon as its server answers: it may be down when a watch asks for it. */
-async function snapshotOnceUp(table: RouteTable): Promise<RouteTableSnapshot> {
-  for (;;) {
-    try {
-      return await table.snapshot();
-    } catch (error) {
-      if (!(error instanceof DinpError) || error.code !== "DINP_UNAVAILABLE") throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
 }
 
 /** Each call of a table, on top of what it is at. */
@@ -55,8 +44,9 @@ describeWithServices(["redis"], "a route table whose Redis is paused", () => {
     async (first) => {
       const server = await ownRedis();
       const table = tableAt({ url: server.url }, { commandTimeoutMs: 200, connectTimeoutMs: 300 });
-      await apply(table, [put("a.test")]);
-      const calls = await callsOf(table);
+      await apply(tableAt({ url: server.url }), [put("a.test")]);
+      // Its connection is there when the server stops.
+      const calls = await onceUp(() => callsOf(table));
       server.pause();
       for (let index = 0; index < calls.length; index += 1) {
         const call = calls[(first + index) % calls.length];
@@ -64,8 +54,8 @@ describeWithServices(["redis"], "a route table whose Redis is paused", () => {
         expect(await errorOf(call())).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
       }
       server.resume();
-      expect(await hostsOf(table)).toContain("a.test");
-      expect((await apply(table, [put("b.test")])).epoch).toBe(1);
+      expect(await onceUp(() => hostsOf(table))).toContain("a.test");
+      expect((await onceUp(() => apply(table, [put("b.test")]))).epoch).toBe(1);
     },
   );
 
@@ -126,7 +116,9 @@ describeWithServices(["redis"], "a route table whose Redis dies and comes back",
 
   it("80 has watches that miss nothing, while applies are cut off in the middle", async () => {
     const server = await ownRedis(durable);
-    const [writer, router] = [tableAt({ url: server.url }), tableAt({ url: server.url })];
+    // What does not answer is dead: only its death may cut an apply off.
+    const writer = tableAt({ url: server.url }, { commandTimeoutMs: 60_000 });
+    const router = tableAt({ url: server.url });
     const seen = new Map<string, number>();
     let known = (await router.snapshot()).version;
     const controller = new AbortController();
@@ -140,7 +132,7 @@ describeWithServices(["redis"], "a route table whose Redis dies and comes back",
           known = event.version;
         }
         if (controller.signal.aborted) return;
-        const { version, routes } = await snapshotOnceUp(router);
+        const { version, routes } = await onceUp(() => router.snapshot());
         seen.clear();
         for (const { host, endpoints } of routes) seen.set(host, endpoints[0]?.port ?? 0);
         known = version;
@@ -314,7 +306,7 @@ describeWithServices(["redis"], "a route table that Redis tells of news", () => 
     await eventually(async () => /acknowledged,0/.test(await listeners()));
     await apply(writer, [put("b.test")]);
     expect(await event).toMatchObject({ type: "changes" });
-  }, 30_000);
+  });
 });
 
 describeWithServices(["redis"], "a route table that Redis tells nothing", () => {

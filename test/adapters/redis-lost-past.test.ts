@@ -100,7 +100,7 @@ describeWithServices(["redis"], "a route table whose Redis loses its newest vers
 
   it("gets another incarnation also when no answer came to the apply that was lost", async () => {
     const server = await ownRedis(kept);
-    const writer = tableAt({ url: server.url }, { commandTimeoutMs: 200 });
+    const writer = tableAt({ url: server.url }, { commandTimeoutMs: 2_000 });
     const saved = await apply(writer, [put("a.test")], 5);
     await server.command("SAVE");
     server.pause();
@@ -118,7 +118,7 @@ describeWithServices(["redis"], "a route table whose Redis loses its newest vers
 
   it("keeps its incarnation when the apply without an answer was made after all", async () => {
     const server = await ownRedis();
-    const writer = tableAt({ url: server.url }, { commandTimeoutMs: 200 });
+    const writer = tableAt({ url: server.url }, { commandTimeoutMs: 2_000 });
     const before = await apply(writer, [put("a.test")], 5);
     server.pause();
     const call = writer.apply([put("b.test")], { epoch: 5, ifVersion: before });

@@ -24,7 +24,8 @@ describeWithServices(["redis"], "a route table behind Sentinel", () => {
   describe("the contract", () => {
     let own: OwnSentinel;
     beforeAll(async () => {
-      own = await OwnSentinel.start();
+      // No case is about a fail-over.
+      own = await OwnSentinel.start(600_000);
     });
     afterAll(() => own.dispose());
     const suite = routeTableSuite(

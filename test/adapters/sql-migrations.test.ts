@@ -57,7 +57,7 @@ for (const kind of sqlKinds) {
       } finally {
         await proxy.close();
       }
-    }, 120_000);
+    });
 
     it("may be done by several processes at the same time", async () => {
       const url = await bench.newDatabase();
@@ -71,7 +71,7 @@ for (const kind of sqlKinds) {
       } finally {
         await Promise.all(stores.map((store) => store.close()));
       }
-    }, 60_000);
+    });
 
     it("leaves alone what one version more has done to the tables, and refuses two", async () => {
       const url = await bench.newDatabase();
@@ -87,6 +87,6 @@ for (const kind of sqlKinds) {
       expect(Number(await readVersion())).toBe(2);
       await setVersion(3);
       await expect(opened(url, () => Promise.resolve())).rejects.toMatchObject({ code: "DINP_INVALID" });
-    }, 60_000);
+    });
   });
 }

@@ -22,7 +22,7 @@ const OLDER = [
 let child: Awaited<ReturnType<typeof buildChild>>;
 beforeAll(async () => {
   child = await buildChild("migrating-child");
-}, 60_000);
+}, 120_000);
 afterAll(() => rm(child.folder, { recursive: true, force: true }));
 
 for (const kind of sqlKinds) {
@@ -146,7 +146,7 @@ for (const kind of sqlKinds) {
               const first = migrator(url, firstProxy);
               await stopped;
               const second = migrator(url, secondProxy);
-              await until(() => secondProxy.steps > 2, "the second one's beginning", 30_000);
+              await until(() => secondProxy.steps > 2, "the second one's beginning");
               await first.kill();
               await second.hasTold(1);
               await assertWhole(url, true);

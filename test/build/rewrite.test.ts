@@ -162,7 +162,7 @@ describe("AppTree", () => {
     expect(() => add(...entries)).toThrow(message);
   });
 
-  it("lets no link lead out of the app, whatever is accepted", { timeout: 60_000 }, async () => {
+  it("lets no link lead out of the app, whatever is accepted", { timeout: 120_000 }, async () => {
     const name = fc.constantFrom("a", "b", "c");
     const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
     const target = fc.array(fc.constantFrom("a", "b", "c", "..", "."), { minLength: 1, maxLength: 5 });

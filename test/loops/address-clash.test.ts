@@ -20,7 +20,7 @@ test.each([
   const first = cluster.startServer("first", cluster.store, address);
   await until("the first leads", () => first.leads);
   const second = cluster.startServer("second", cluster.store, own);
-  await until("it is told", () => cluster.warnings.includes(CLASH), 20_000);
+  await until("it is told", () => cluster.warnings.includes(CLASH));
   expect([first.sharedAddress, second.sharedAddress]).toEqual([null, shared]);
   await cluster.stop("first");
   await until("the second leads", () => second.leads);

@@ -28,7 +28,8 @@ import {
 } from "@dinp/core";
 import { createInProcessControlLink } from "@dinp/core/in-process";
 import { createMemoryStateStore } from "@dinp/core/memory";
-import { createSystemClock, createSystemRandom } from "@dinp/core/system";
+import { createSystemRandom } from "@dinp/core/system";
+import { createRunningClock } from "../support/running-clock.js";
 import { FaultyStore } from "./faulty-store.js";
 import { LosableTable } from "./losable-table.js";
 import { MemoryLocalState, ScriptedProber, ScriptedRuntime } from "./scripted-runtime.js";
@@ -43,7 +44,8 @@ const quick: PlanPolicy = {
   leaderGraceMs: 500,
 };
 
-export const clock = createSystemClock();
+/** Of all parts: no lease runs out because this process stood still. */
+export const clock = createRunningClock();
 const random = createSystemRandom();
 
 /** A monitor of a test's pace. */
@@ -185,7 +187,7 @@ export class Cluster {
     const timer = new AbortController();
     const outcome = await Promise.race([
       ended,
-      clock.sleep(3_000, { signal: timer.signal }).then(
+      clock.sleep(30_000, { signal: timer.signal }).then(
         () => "hangs",
         () => "ended",
       ),
@@ -197,7 +199,7 @@ export class Cluster {
   }
 
   runtime(nodeId = "n1"): ScriptedRuntime {
-    return known(this.runtimes, nodeId, () => new ScriptedRuntime());
+    return known(this.runtimes, nodeId, () => new ScriptedRuntime(clock));
   }
 
   state(nodeId = "n1"): MemoryLocalState {
@@ -264,7 +266,7 @@ export class Cluster {
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 6_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const end = clock.monotonicMs() + timeoutMs;
   while (!(await holds())) {

@@ -451,7 +451,7 @@ describe("the link within a process", () => {
     await firstAnswer;
     const capacity = { runtime: "none", memoryMb: 1, cpuMillis: 1, programs: null, memoryLimit: "" };
     const hello: AgentHello = { nodeId: "n1", address: "here", capacity, labels: {} };
-    const timeout = AbortSignal.timeout(1_000);
+    const timeout = AbortSignal.timeout(60_000);
     const unasked = (): AsyncIterable<never> => {
       throw new Error("not asked for");
     };

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ImageRef } from "@dinp/core";
-import { Cluster, throughout, until } from "./cluster.js";
+import { clock, Cluster, throughout, until } from "./cluster.js";
 import { gate } from "./faulty-store.js";
 
 let cluster: Cluster;
@@ -170,7 +170,7 @@ describe("an instance's life", () => {
     cluster.runtime().imageGate = image.promise;
     await cluster.deploy(2);
     await until("the fetch", () => cluster.runtime().imageFetches === 2);
-    await cluster.editApp({ deletedAt: Date.now() });
+    await cluster.editApp({ deletedAt: clock.now() });
     await until("gone", async () => (await cluster.all("app")).length === 0);
     expect(cluster.runtime().started).toEqual([]);
     image.open();
@@ -181,7 +181,7 @@ describe("an instance's life", () => {
     await cluster.untilRouted(3);
     await cluster.deploy(3, 2);
     await until("the new release runs", () => cluster.runtime().started.length > 3);
-    await cluster.editApp({ deletedAt: Date.now() });
+    await cluster.editApp({ deletedAt: clock.now() });
     await until("gone", async () => (await cluster.all("app")).length === 0);
     await until("nothing is left", () => cluster.runtime().instances.size === 0);
     expect(await cluster.all("release")).toEqual([]);
@@ -228,7 +228,7 @@ describe("crashes", () => {
     await cluster.deploy(1);
     const [id = ""] = await cluster.untilRouted(1);
     await cluster.put("crash", {
-      ...{ releaseId: "web-r1", appId: "web", failures: 5, lastAt: Date.now() + 3_600_000 },
+      ...{ releaseId: "web-r1", appId: "web", failures: 5, lastAt: clock.now() + 3_600_000 },
       ...{ lastInstanceId: id, lastCause: "exited", lastReason: "it ended", logTail: [] },
     });
     await cluster.editApp({ instances: 2 });
@@ -243,7 +243,7 @@ describe("crashes", () => {
       const [id = ""] = await cluster.untilRouted(1);
       const instance = runtime.instances.get(id);
       if (instance === undefined) throw new Error("not there");
-      const exit = { at: Date.now() + ahead, cause: "exited", code: 1, signal: null } as const;
+      const exit = { at: clock.now() + ahead, cause: "exited", code: 1, signal: null } as const;
       runtime.instances.set(id, {
         ...instance,
         state: "exited",

@@ -1,4 +1,5 @@
 import {
+  type Clock,
   DinpError,
   type ExecEvent,
   type ExecOptions,
@@ -48,7 +49,12 @@ export class ScriptedRuntime implements Runtime {
   listCalls = 0;
   /** Watches end at once, without an error. */
   watchEnds = false;
+  readonly #clock: Pick<Clock, "now">;
   readonly #watchers = new Set<(id: InstanceId) => void>();
+
+  constructor(clock: Pick<Clock, "now"> = Date) {
+    this.#clock = clock;
+  }
 
   open(): Promise<void> {
     return Promise.resolve();
@@ -86,7 +92,7 @@ export class ScriptedRuntime implements Runtime {
     this.specs.set(spec.instanceId, spec);
     const { instanceId, appId, releaseId, port } = spec;
     const instance = {
-      ...{ instanceId, appId, releaseId, port, host: "127.0.0.1", startedAt: Date.now(), exit: null },
+      ...{ instanceId, appId, releaseId, port, host: "127.0.0.1", startedAt: this.#clock.now(), exit: null },
       state: "running" as const,
     };
     this.instances.set(instanceId, instance);
@@ -110,7 +116,7 @@ export class ScriptedRuntime implements Runtime {
     const instance = this.instances.get(instanceId);
     if (instance?.state !== "running") return;
     const exit = {
-      at: Date.now(),
+      at: this.#clock.now(),
       cause,
       code: 1,
       signal: null,

@@ -103,7 +103,7 @@ test("a lost key fails the starts that need it, with a reason, and nothing else;
     return ids.filter((id) => cluster.runtime().specs.get(id)?.releaseId === "web-r3").length === 2;
   });
   expect(cluster.warnings.join()).not.toContain("canary");
-}, 20_000);
+});
 
 test("secrets that cannot be read now are read later, and hold up nothing else", async () => {
   isBoxAway = true;

@@ -22,7 +22,7 @@ export function describeMatrix<Port>(options: {
       expect(mutants.length).toBeGreaterThanOrEqual(8);
     });
 
-    it("are caught, each by the case named for it, and no case is idle", { timeout: 300_000 }, async () => {
+    it("are caught, each by the case named for it, and no case is idle", { timeout: 900_000 }, async () => {
       const matrix = await runMutants({ port, suite, mutants, ...(width === undefined ? {} : { width }) });
       process.stdout.write(`\n${formatMatrix(matrix)}\n`);
       expect(weaknesses(matrix)).toEqual([]);

@@ -45,9 +45,7 @@ describe("a suite whose harness is not as it says", () => {
     const suite = registrySuite({ create, waitMs: 20 });
     await expect(caseOf(suite).run()).rejects.toThrow("Waited in vain for what the case needs.");
     created.emit("now");
-    await vi.waitFor(() => {
-      expect(dispose).toHaveBeenCalledTimes(1);
-    });
+    await expect.poll(() => dispose.mock.calls.length).toBe(1);
   });
 
   it("a forwarder that cannot be made leaves no server of the suite behind", async () => {
@@ -56,14 +54,12 @@ describe("a suite whose harness is not as it says", () => {
       process.getActiveResourcesInfo().filter((name) => name === "TCPServerWrap").length;
     const before = servers();
     await expect(caseOf(suite).run()).rejects.toThrow("no forwarder");
-    await vi.waitFor(() => {
-      expect(servers()).toBe(before);
-    });
+    await expect.poll(servers).toBe(before);
   });
 
-  it("a store that never answers: fails in time", { timeout: 5_000 }, async () => {
+  it("a store that never answers: fails in time", async () => {
     const hanging = brokenStore("hanging", "none", () => ({ commit: () => new Promise(() => undefined) }));
-    const suite = stateStoreSuite(() => storeHarness(hanging.mutate), { waitMs: 10 });
+    const suite = stateStoreSuite(() => storeHarness(hanging.mutate), { waitMs: 100 });
     const { run } = caseOf(suite, "a write without ifRevision is unconditional");
     await expect(run()).rejects.toThrow("Waited in vain for the end of the case");
   });
@@ -71,7 +67,7 @@ describe("a suite whose harness is not as it says", () => {
   it.each([
     "changing what went in or came out changes nothing in the store",
     "a watch of some kinds has only their changes",
-  ])("a store whose watches say nothing: fails in time: %s", { timeout: 5_000 }, async (name) => {
+  ])("a store whose watches say nothing: fails in time: %s", async (name) => {
     const silent = brokenStore("silent", "none", () => ({
       async *watch({ signal }) {
         await new Promise((resolve) => {
@@ -80,7 +76,7 @@ describe("a suite whose harness is not as it says", () => {
         yield* [];
       },
     }));
-    const suite = stateStoreSuite(() => storeHarness(silent.mutate), { waitMs: 100 });
+    const suite = stateStoreSuite(() => storeHarness(silent.mutate), { waitMs: 1_000 });
     await expect(caseOf(suite, name).run()).rejects.toThrow("Waited in vain for the next event");
   });
 });

@@ -10,13 +10,13 @@ import { tableHarness } from "./support/broken-table.js";
  */
 const WAIT_MS = 200;
 
-function suite(mutate: (table: RouteTable) => RouteTable): readonly ConformanceCase[] {
-  return routeTableSuite(() => tableHarness(mutate), { waitMs: WAIT_MS });
+function suite(mutate: (table: RouteTable) => RouteTable, waitMs?: number): readonly ConformanceCase[] {
+  return routeTableSuite(() => tableHarness(mutate), waitMs === undefined ? {} : { waitMs });
 }
 
 describeMatrix({
   port: "RouteTable",
-  suite,
+  suite: (mutate) => suite(mutate, WAIT_MS),
   unbroken: suite((table) => table),
   mutants: routeTableMutants,
   width: 16,

@@ -10,13 +10,13 @@ import { brokenStore, storeHarness, type StorePort } from "./support/broken-stor
  */
 const WAIT_MS = 200;
 
-function suite(mutate: (port: StorePort) => StorePort): readonly ConformanceCase[] {
-  return stateStoreSuite(() => storeHarness(mutate), { waitMs: WAIT_MS });
+function suite(mutate: (port: StorePort) => StorePort, waitMs?: number): readonly ConformanceCase[] {
+  return stateStoreSuite(() => storeHarness(mutate), waitMs === undefined ? {} : { waitMs });
 }
 
 describeMatrix({
   port: "StateStore",
-  suite,
+  suite: (mutate) => suite(mutate, WAIT_MS),
   unbroken: suite((port) => port),
   mutants: stateStoreMutants,
   width: 16,

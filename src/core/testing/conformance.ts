@@ -16,13 +16,13 @@ export interface SuiteOptions {
   /**
    * The longest that one awaited condition of a case may take, in milliseconds: a broken adapter fails instead of hanging,
    * and a good one on a busy machine must not fail. A case as a whole ends within 30 times as long; where cases are short
-   * (forwarders, probers, registries), within as long. Default 20,000.
+   * (forwarders, probers, registries), within as long. Default 60,000.
    */
   readonly waitMs?: number;
 }
 
 /** The longest that one awaited condition may take when nobody says. */
-const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 60_000;
 
 /** How often a condition is looked at. */
 const POLL_MS = 5;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
 import { listenDeaf } from "./deaf-listener.js";
 import { deadPort, withHttp, withTcp } from "./local-servers.js";
-import { failureOf, HTTP, ignore, probe, TCP, type ProberCases } from "./prober-harness.js";
+import { failureOf, failureWithin, HTTP, ignore, probe, TCP, type ProberCases } from "./prober-harness.js";
 
 /** What the `Prober` port says of what is success and what is failure. */
 export const verdictCases: ProberCases = {
@@ -82,7 +82,7 @@ export const verdictCases: ProberCases = {
 
   "fails in time when no answer comes": async (prober) => {
     await withTcp(ignore, async (port) => {
-      const result = failureOf(await probe(prober, port, HTTP, 100));
+      const result = await failureWithin(prober, port, HTTP, 100);
       assert.match(result.reason, /100 ms/);
       assert.ok(result.latencyMs >= 95, `a time-out of 100 ms after ${String(result.latencyMs)} ms`);
     });
@@ -92,7 +92,7 @@ export const verdictCases: ProberCases = {
     const deaf = await listenDeaf();
     try {
       for (const check of [HTTP, TCP]) {
-        assert.match(failureOf(await probe(prober, deaf.port, check, 100)).reason, /100 ms/);
+        assert.match((await failureWithin(prober, deaf.port, check, 100)).reason, /100 ms/);
       }
     } finally {
       await deaf.close();
@@ -109,7 +109,7 @@ export const verdictCases: ProberCases = {
         });
       },
       async (port) => {
-        failureOf(await probe(prober, port, HTTP, 100));
+        await failureWithin(prober, port, HTTP, 100);
       },
     );
   },

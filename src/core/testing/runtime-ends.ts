@@ -28,7 +28,7 @@ export const endCases: readonly RuntimeCase[] = [
     "stop asks first, lets what ends within its grace do so, and then the port is free",
     async (bench) => {
       const spec = await bench.started({ env: { TERM_TAKES: "200" } });
-      await bench.stop(spec, 10_000);
+      await bench.stop(spec, 60_000);
       await bench.expectSilence(spec);
       const [stopped] = await bench.list();
       assert.equal(stopped?.exit?.cause, "stopped");

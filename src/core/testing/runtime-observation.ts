@@ -44,7 +44,7 @@ export const observationCases: readonly RuntimeCase[] = [
 
   runtimeCase("logs of an instance that has ended can be read", async (bench) => {
     const spec = await bench.started();
-    await bench.stop(spec, 10_000);
+    await bench.stop(spec, 60_000);
     assert.deepEqual(await textsOf(bench.runtime, spec.instanceId), ["listening", "asked to end"]);
   }),
 
@@ -73,7 +73,7 @@ export const observationCases: readonly RuntimeCase[] = [
       assert.equal((await lines.next()).text, "listening");
       await bench.ask(spec, "/log?text=hello");
       assert.equal((await lines.next()).text, "hello");
-      await bench.stop(spec, 10_000);
+      await bench.stop(spec, 60_000);
       assert.equal((await lines.next()).text, "asked to end");
       let isOver = false;
       const end = later(lines.expectEnd().finally(() => (isOver = true)));
@@ -109,7 +109,7 @@ export const observationCases: readonly RuntimeCase[] = [
     assert.ok(stats.cpuMs > 0, `${String(stats.cpuMs)} ms of processor time`);
     assert.ok(stats.processes >= 1, `${String(stats.processes)} processes`);
     assert.equal(await within(bench.runtime.stats("nobody"), "stats of nothing"), null);
-    await bench.stop(spec, 10_000);
+    await bench.stop(spec, 60_000);
     assert.equal(await within(bench.runtime.stats(spec.instanceId), "stats of what has ended"), null);
   }),
 ];

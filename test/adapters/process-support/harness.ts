@@ -210,7 +210,7 @@ function readStatus(pid: number): string {
 
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const until = performance.now() + withinMs;
   while (!(await condition())) {

@@ -4,7 +4,7 @@ import { OwnRedis } from "./own-redis.js";
 
 const lines = [
   ["cluster-enabled", "yes"],
-  ["cluster-node-timeout", "2000"],
+  ["cluster-node-timeout", "15000"],
   ["appendonly", "yes"],
   ["appendfsync", "always"],
 ] as const;

@@ -16,7 +16,8 @@ export class OwnSentinel {
     this.sentinel = sentinel;
   }
 
-  static async start(): Promise<OwnSentinel> {
+  /** `downAfterMs`: how long the primary may say nothing before it is replaced. */
+  static async start(downAfterMs = 3_000): Promise<OwnSentinel> {
     const started: OwnRedis[] = [];
     const start = async (options: Parameters<typeof OwnRedis.start>[0]): Promise<OwnRedis> => {
       const server = await OwnRedis.start(options);
@@ -30,7 +31,7 @@ export class OwnSentinel {
         mode: "sentinel",
         lines: [
           ["sentinel monitor", `${NAME} 127.0.0.1 ${String(primary.port)} 1`],
-          ["sentinel down-after-milliseconds", `${NAME} 3000`],
+          ["sentinel down-after-milliseconds", `${NAME} ${String(downAfterMs)}`],
           ["sentinel failover-timeout", `${NAME} 5000`],
         ],
       });

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { onTestFinished } from "vitest";
 import type {
   DinpError,
@@ -13,7 +14,7 @@ import { createRedisRouteTable, type RedisPlace, type RedisRouteTableOptions } f
 import { createSystemRandom } from "@dinp/core/system";
 
 /** Waits that are short enough for tests of their end, and long enough for a busy machine. */
-export const quick = { commandTimeoutMs: 1_000, connectTimeoutMs: 2_000, pollMs: 300 };
+export const quick = { commandTimeoutMs: 4_000, connectTimeoutMs: 4_000, pollMs: 300 };
 
 export function uniqueCluster(): string {
   return `test-${randomUUID()}`;
@@ -58,6 +59,18 @@ export async function apply(
 
 export async function hostsOf(table: RouteTable): Promise<readonly string[]> {
   return (await table.snapshot()).routes.map(({ host }) => host);
+}
+
+/** What the call gives, made again as long as its server does not answer. */
+export async function onceUp<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isDinpError(error, "DINP_UNAVAILABLE")) throw error;
+      await delay(10);
+    }
+  }
 }
 
 /** The error of a call that must reject. */

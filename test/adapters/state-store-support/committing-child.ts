@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { createPgliteStateStore } from "@dinp/core/pglite";
 
 /**
- * Commits to the store in argv[2] as fast as it can, and tells its parent of each commit that was acknowledged.
+ * Commits to the store in argv[2] as fast as it can, and tells its parent of each commit that was acknowledged; commits nothing
+ * where argv[3] is `none`.
  * It also has a child of its own, which outlives it: what is held must not be inherited.
  */
 const [, , dataDir = "", round = "0"] = process.argv;
@@ -25,4 +26,5 @@ async function write(name: string): Promise<never> {
   }
 }
 
-await Promise.all(["a", "b", "c", "d"].map((name) => write(name)));
+if (round === "none") setInterval(() => undefined, 60_000);
+else await Promise.all(["a", "b", "c", "d"].map((name) => write(name)));
