@@ -14,8 +14,10 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Bounds for what hangs. They are no measure of speed: on a busy machine a test may not run at all for some seconds.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // More than there are processors in the smallest machine for it: tests of servers wait for much of their time.
     maxWorkers: 3,
   },
