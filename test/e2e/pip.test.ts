@@ -35,7 +35,7 @@ describeWithServices(["docker"], "dinp up --builder docker", (places) => {
     platform = await TestPlatform.in(folder.path);
     const engine = ["--docker-host", `unix://${places.DINP_TEST_DOCKER_SOCKET}`];
     await platform.start(["--runtime", "docker", "--builder", "docker", ...engine]);
-  }, 90_000);
+  }, 240_000);
   afterAll(async () => {
     await platform.dispose();
     await folder.remove();
