@@ -112,7 +112,7 @@ describeWithServices(["redis"], "routers of a platform", () => {
       await running.ended;
       const cold = await startRouter(...settings("edge-1", token), "--servers", dead);
       expect((await get(cold.port, host)).status).toBe(200);
-      expect(cold.errors()).toContain("goes by its registration of before");
+      await eventually("it says so", () => cold.errors().includes("goes by its registration of before"));
       const args = [program, "--listen", "127.0.0.1:0", ...settings("edge-9", token), "--servers", dead];
       const never = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
       onTestFinished(() => {

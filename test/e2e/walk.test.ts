@@ -71,10 +71,14 @@ describe("a user's walk, seen through the router", () => {
 
     const load = new SteadyLoad(50, () => platform.get(HOST));
     await platform.ok("scale", "py", "4");
-    await eventually("four instances answer", async () => (await answering(platform)).size === 4);
+    const seen = new Set<string>();
+    await eventually("four instances answer", async () => {
+      const { status, headers } = await platform.get(HOST);
+      return status === 200 && seen.add(String(headers["x-instance"])).size >= 4;
+    });
 
     await platform.ok("scale", "py", "1");
-    await eventually("one instance answers", async () => (await answering(platform)).size === 1);
+    await eventually("one instance answers", async () => (await answering(platform, 4)).size === 1);
 
     await platform.ok("env", "set", "py", "GREETING=good day");
     // A rollout is complete before the instances that it replaces are off their routes.

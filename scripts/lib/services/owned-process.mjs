@@ -13,8 +13,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 
-const START_MS_MAX = 60_000;
-const KILL_MS_MAX = 10_000;
+const START_MS_MAX = 180_000;
+const KILL_MS_MAX = 60_000;
 const LOG_TAIL_BYTES = 2_000;
 
 /** In the environment of every process that is started here, so that what it started in turn is found as well. */
