@@ -16,9 +16,9 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 240_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 240_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   const push = (by: ServerProgram, name: string, instances: number): Promise<void> =>
     pushEcho(cluster, by, name, instances);
@@ -26,7 +26,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
   const ready = (by: ServerProgram, app: string, count: number): Promise<readonly Instance[]> =>
     readyInstances(cluster, by, app, count);
 
-  test("does through any server what a user asks for", { timeout: 240_000 }, async () => {
+  test("does through any server what a user asks for", { timeout: 480_000 }, async () => {
     const [first, second] = await twoServers(cluster, ...patient);
     await cluster.agent("n1", "21000-21099");
     await cluster.agent("n2", "21100-21199");
@@ -59,7 +59,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "goes on when the leading server is killed under load: another one leads within the lease",
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async () => {
       const [first, second] = await twoServers(cluster, ...patient);
       await cluster.agent("n1", "21200-21299");
@@ -102,7 +102,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "keeps instances while their agent is killed, and takes them over again",
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async () => {
       const server = await cluster.server("s1", ...patient);
       await cluster.login(server);
@@ -121,7 +121,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
     },
   );
 
-  test("has builds made by a builder, which answers nothing else", { timeout: 240_000 }, async () => {
+  test("has builds made by a builder, which answers nothing else", { timeout: 480_000 }, async () => {
     const builder = await cluster.builder("b1");
     const first = await cluster.server("s1", "--builder-url", builder.url, ...patient);
     await cluster.login(first);
@@ -149,7 +149,7 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "makes one admin token when two servers start at once, which nobody else may read",
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async () => {
       const servers = await Promise.all([cluster.server("s1", ...patient), cluster.server("s2", ...patient)]);
       const said = servers.filter(({ output }) => output.includes("an admin token is in"));

@@ -66,7 +66,7 @@ describe("crashes", () => {
     folder = await temporaryFolder();
     platform = await TestPlatform.in(folder.path);
     await platform.start();
-  }, 240_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -91,7 +91,7 @@ describe("crashes", () => {
     expect(load.failures).toEqual([]);
     const { items } = await platform.json<{ items: { type: string; message: string }[] }>("events", "one");
     expect(items.find((event) => event.type === "instance.failed")?.message).toContain("SIGKILL");
-  }, 240_000);
+  }, 480_000);
 
   test("an app that keeps dying waits longer and longer, says why, and comes back when it lives", async () => {
     await pushMortal("dying", 1);
@@ -121,7 +121,7 @@ describe("crashes", () => {
     const waits = items.filter((event) => event.type === "plan.refused").map((event) => event.message);
     // A platform that gets no time meanwhile has less left to wait when it says so.
     expect(waits.at(-1)).toMatch(/^crash-backoff: waits [1-4] s after 4 failures in a row: .*code 7/);
-  }, 240_000);
+  }, 480_000);
 
   test("kill -9 of the whole platform: instances live on and are adopted, none is doubled, no port clashes", async () => {
     await pushMortal("kept", 3);
@@ -148,7 +148,7 @@ describe("crashes", () => {
       .flatMap((app) => app.instanceList)
       .map((instance) => instance.endpoint);
     expect(new Set(endpoints).size).toBe(endpoints.length);
-  }, 240_000);
+  }, 480_000);
 
   test("kill -9 of the platform in the middle of a scaling and of a release: it ends as it was asked", async () => {
     await platform.ok("scale", "kept", "6", "--no-wait");
@@ -173,10 +173,10 @@ describe("crashes", () => {
       const all = await processesWith("DINP_APP=kept");
       return all.filter((pid) => !leaders.has(pid)).length === 0;
     });
-  }, 240_000);
+  }, 480_000);
 
   test("Ctrl-C ends everything and leaves no process", async () => {
     expect(await platform.end("SIGINT")).toBe(0);
     expect(await processesWith(folder.path)).toEqual([]);
-  }, 240_000);
+  }, 480_000);
 });

@@ -31,7 +31,7 @@ createServer((_, response) => response.end(${JSON.stringify(answer)})).listen(pr
   };
 }
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 480_000 });
 
 describeWith([CHROMIUM], "the dashboard in a browser", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -80,7 +80,7 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
     endings.push(() => dash.end());
     browser = await startBrowser();
     endings.push(() => browser.close());
-  }, 240_000);
+  }, 480_000);
 
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.context().close();
@@ -89,7 +89,7 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
 
   afterAll(async () => {
     for (const end of endings.reverse()) await end();
-  }, 240_000);
+  }, 480_000);
 
   test("signs in by a token, says when it is wrong, and keeps it nowhere in the browser", async () => {
     const page = await newPage();

@@ -233,7 +233,7 @@ describeWithServices(["docker"], "an engine that is away for a minute", (places)
       { timeout: 1_200_000 },
       async (variant, { onTestFinished }) => {
         const scene = await inTurn(() => Scene.set(places.DINP_TEST_DOCKER_CLIENT, variant));
-        onTestFinished(() => scene.dispose(), 240_000);
+        onTestFinished(() => scene.dispose(), 480_000);
         for (const signal of variant.signals) await outage(scene, variant, signal);
         // The engine is used as before.
         await scene.platform.ok("scale", "shop", String(INSTANCES + 1));

@@ -9,7 +9,7 @@ import { program, ServingRuntime, startMonitor } from "./health-monitor-support.
 import { eventually, runProgram } from "./harness.js";
 import { get } from "./router-support.js";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 480_000, hookTimeout: 240_000 });
 
 describeWithServices(["postgres"], "dinp-hm over PostgreSQL", ({ DINP_TEST_POSTGRES: admin }) => {
   let url: string;

@@ -73,7 +73,7 @@ describe("acknowledged writes", () => {
       await platform.ok("push", source, "--app", app, "--no-wait");
       await platform.ok("stop", app, "--no-wait");
     }
-  }, 240_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();

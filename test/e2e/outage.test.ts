@@ -58,9 +58,9 @@ describeWithServices(["registry"], "all but routers and instances is gone", ({ D
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 240_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 240_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   function startLoad({ port }: Router): RouterLoad {
     const load = new RouterLoad(REQUESTS_PER_SECOND, port, HOST);

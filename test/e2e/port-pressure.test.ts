@@ -184,9 +184,9 @@ describeWithServices(["docker"], "hardly more ports than instances", () => {
     { timeout: 600_000 + CYCLES * 5_000 },
     async ({ onTestFinished }) => {
       const engine = await EngineProcess.start();
-      onTestFinished(() => engine.dispose(), 240_000);
+      onTestFinished(() => engine.dispose(), 480_000);
       const stage = await DockerStage.start(engine.socket);
-      onTestFinished(() => stage.dispose(), 240_000);
+      onTestFinished(() => stage.dispose(), 480_000);
       const clock = system.createSystemClock();
       const [random, hasher] = [system.createSystemRandom(), system.createNodeHasher()];
       const logger = system.createPinoLogger({ level: "silent" });
@@ -217,7 +217,7 @@ describeWithServices(["docker"], "hardly more ports than instances", () => {
         await router.close({ drainMs: 0 });
         await Promise.all([forwarder.close(), stop()]);
         await Promise.all([runtime.close(), table.close(), store.close()]);
-      }, 240_000);
+      }, 480_000);
 
       const config = { Cmd: ["/usr/bin/node", "/app/server.js"] };
       for (const app of APPS) {

@@ -63,7 +63,7 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
     return said.filter((each) => each.version.revision >= version.revision).map(({ routerId }) => routerId);
   }
 
-  test("follows it, says so, and goes by the same name after a restart", { timeout: 240_000 }, async () => {
+  test("follows it, says so, and goes by the same name after a restart", { timeout: 480_000 }, async () => {
     const [first, second] = [await startApp("first"), await startApp("second")];
     await publish(routeTo(first));
     const running = await router();
@@ -87,7 +87,7 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
 
   test(
     "serves while Redis is dead, also after a start, and follows it when it is back",
-    { timeout: 240_000 },
+    { timeout: 480_000 },
     async () => {
       const [first, second] = [await startApp("first"), await startApp("second")];
       const version = await publish(routeTo(first));
@@ -106,7 +106,7 @@ describeWithServices(["redis"], "dinp-router over a table in Redis", () => {
     },
   );
 
-  test("ends in the order that a load balancer needs", { timeout: 240_000 }, async () => {
+  test("ends in the order that a load balancer needs", { timeout: 480_000 }, async () => {
     const app = await startApp("there");
     await publish(routeTo(app));
     const observed = await freePort();

@@ -14,7 +14,7 @@ import { get, program, startRouter, type RunningRouter } from "./router-support.
 
 const cluster = "c1";
 const host = "shop.apps.localhost";
-const long = { timeout: 240_000 };
+const long = { timeout: 480_000 };
 
 describeWithServices(["redis"], "routers of a platform", () => {
   let redis: OwnRedis;
@@ -27,7 +27,7 @@ describeWithServices(["redis"], "routers of a platform", () => {
     onTestFinished(temporary.remove);
     folder = temporary.path;
     platform = await startOver();
-  }, 240_000);
+  }, 480_000);
 
   afterEach(async () => {
     await platform.stop();

@@ -19,9 +19,9 @@ describeWithServices(["registry"], "servers that are told of by one address", ({
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 240_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 240_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   test("the one that does not lead is not ready, and says what to do, until it leads", async () => {
     const url = `http://127.0.0.1:${String(await freePort())}`;
@@ -36,5 +36,5 @@ describeWithServices(["registry"], "servers that are told of by one address", ({
     expect(await readiness(first)).toEqual({ status: 200, text: "ok\n" });
     await first.end("SIGKILL");
     await eventually("it leads", async () => (await readiness(second)).status === 200, 120_000);
-  }, 240_000);
+  }, 480_000);
 });

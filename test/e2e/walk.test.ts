@@ -54,7 +54,7 @@ describe("a user's walk, seen through the router", () => {
     platform = await TestPlatform.in(folder.path);
     // Until its restart below it compresses, afterwards not: both kinds of images run side by side.
     await platform.start(["--layer-compression", "gzip"]);
-  }, 240_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -126,7 +126,7 @@ describe("a user's walk, seen through the router", () => {
     expect([deleted.status, deleted.headers["x-dinp-error"]]).toEqual([404, "unknown_host"]);
     await eventually("no process is left", async () => (await processesWith(mark)).length === 0);
     await eventually("the name is free", async () => (await platform.dinp("app", "py")).code === 5);
-  }, 240_000);
+  }, 480_000);
 
   test("a pushed app outlives its source folder and the platform's end: same release, same digest, nothing built", async () => {
     const source = join(folder.path, "own-app");
@@ -154,7 +154,7 @@ describe("a user's walk, seen through the router", () => {
     const types = items.map((event) => event.type);
     expect(types.filter((type) => type.startsWith("build."))).toEqual(["build.succeeded"]);
     expect(types.filter((type) => type === "release.created")).toEqual(["release.created"]);
-  }, 240_000);
+  }, 480_000);
 
   test("an app that does not start fails its push with the reason and its last lines; the old release goes on", async () => {
     const source = join(folder.path, "fragile");
@@ -171,7 +171,7 @@ describe("a user's walk, seen through the router", () => {
     expect(failed.stderr + failed.stdout).toContain("no database at db:5432");
     expect((await platform.get("fragile.apps.localhost")).body).toBe("one");
     await platform.ok("delete", "fragile", "--yes");
-  }, 240_000);
+  }, 480_000);
 
   test("the static demo answers with its page, its style and its own 404", async () => {
     await platform.ok("push", join(projectRoot, "examples/apps/static"), "--app", "static");
@@ -189,7 +189,7 @@ describe("a user's walk, seen through the router", () => {
     const missing = await platform.get(host ?? "", "/nothing");
     expect(missing.status).toBe(404);
     expect(missing.body).toBe(await readFile(join(projectRoot, "examples/apps/static/404.html"), "utf8"));
-  }, 240_000);
+  }, 480_000);
 
   test("a folder without anything to start is refused with what was looked for", async () => {
     const source = join(folder.path, "empty-handed");
