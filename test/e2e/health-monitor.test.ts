@@ -40,7 +40,7 @@ describeWithServices(["postgres"], "dinp-hm over PostgreSQL", ({ DINP_TEST_POSTG
   }
 
   async function routed(count: number): Promise<void> {
-    await eventually(`${String(count)} routed`, () => cluster.routed().length === count, 60_000);
+    await eventually(`${String(count)} routed`, () => cluster.routed().length === count, 180_000);
   }
 
   async function events(type: string): Promise<EventRecord[]> {
@@ -71,10 +71,12 @@ describeWithServices(["postgres"], "dinp-hm over PostgreSQL", ({ DINP_TEST_POSTG
     expect(await cluster.all("withdrawal")).toMatchObject([{ instanceId: id, monitorId: "hm-1" }]);
     // It counts what it has withdrawn once that is acknowledged, which routes do not wait for.
     const counts = ["instances 3", "failing 1", "withdrawn 1", "suspended 0", "working 1"];
-    const metrics = await eventually(`it counts ${counts.join(", ")}`, async () => {
-      const { body } = await look(observed, "/metrics");
-      return counts.every((count) => body.includes(`dinp_hm_${count}\n`)) && body;
-    });
+    let metrics = "";
+    const isCounted = async (): Promise<boolean> => {
+      metrics = (await look(observed, "/metrics")).body;
+      return counts.every((count) => metrics.includes(`dinp_hm_${count}\n`));
+    };
+    await expect.poll(isCounted, { timeout: 180_000, message: counts.join(", ") }).toBe(true);
     expect(metrics).toMatch(/dinp_hm_probes_total\{outcome="failure"\} [1-9]/);
     await expectUntouched(ids);
     runtime.mend();
