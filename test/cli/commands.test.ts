@@ -1,5 +1,5 @@
 import { EventEmitter, once } from "node:events";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createWriteStream } from "node:fs";
@@ -154,7 +154,7 @@ describe("push", () => {
     const start = Date.now();
     // A clock that runs fast: giving up takes a while.
     const now = (): number => start + (Date.now() - start) * 10;
-    const run = await dinp(["push", "giant", "--memory", "1000G"], { options: { now } });
+    const run = await dinp(["push", "giant", "--memory", "1000G", "--timeout", "3600"], { options: { now } });
     expect(run.code).toBe(1);
     expect(run.err).toMatch(
       /error: giant has 0 of 1 instance ready\. .*no node can take it.*\nhint: "dinp nodes"/,
@@ -181,8 +181,24 @@ describe("push", () => {
   });
 
   it("on a terminal changes in place and leaves a short account", async () => {
-    await platform.files("pretty", { "server.js": webApp, "dinp.yaml": COMMAND });
-    const run = await ok(["push", "pretty"], { tty: true, env: { NO_COLOR: "1" } });
+    // It answers once it was seen that it does not.
+    const seen = join(platform.folder, "pretty-was-seen");
+    const lateApp = `
+const { existsSync } = require("node:fs");
+const looking = setInterval(() => {
+  if (!existsSync(${JSON.stringify(seen)})) return;
+  clearInterval(looking);
+  ${webApp}
+}, 20);
+`;
+    await platform.files("pretty", { "server.js": lateApp, "dinp.yaml": COMMAND });
+    const run = await ok(["push", "pretty"], {
+      tty: true,
+      env: { NO_COLOR: "1" },
+      watch: ({ stderr }) => {
+        void shown(stderr, "Rolling out release 1: 0 of 1 ready").then(() => writeFile(seen, ""));
+      },
+    });
     const screen = run.stderr.screen;
     expect(run.err).toContain("Rolling out release 1: 0 of 1 ready");
     expect(screen.join("\n")).not.toContain("Rolling out");
@@ -196,9 +212,10 @@ describe("an app's life", () => {
     await pushed("scales");
     expect((await ok(["scale", "scales", "3"])).err).toContain("scales has 3 of 3 instances ready");
     expect(await detailOf("scales")).toMatchObject({ instances: 3, ready: 3 });
+    // They are ready before requests are sent to them.
     const seen = new Set<string>();
-    for (let i = 0; i < 9; i += 1) seen.add((await platform.get(host("scales"))).body);
-    expect(seen.size).toBe(3);
+    const answering = async (): Promise<number> => seen.add((await platform.get(host("scales"))).body).size;
+    await expect.poll(answering).toBe(3);
     expect((await ok(["scale", "scales", "1"])).err).toContain("scales has 1 of 1 instance ready");
     expect((await ok(["scale", "scales", "2", "--no-wait"])).err).toBe("scales is to have 2 instances\n");
   });
@@ -263,12 +280,14 @@ describe("an app's life", () => {
 describe("environment, domains, releases", () => {
   it("shows, sets and removes variables, each as a release that answers", async () => {
     await pushed("colors");
+    // A rollout is complete before the instances that it replaces are off their routes.
+    const colors = async (): Promise<string> => (await platform.get(host("colors"))).body;
     expect((await ok(["env", "colors"])).err).toContain(
       "has no variables. Set one: dinp env set colors KEY=VALUE",
     );
     const set = await ok(["env", "set", "colors", "COLOR=green", "SECOND=a b"]);
     expect(set.err).toMatch(/Release 2 of colors: env set COLOR SECOND\n/);
-    expect((await platform.get(host("colors"))).body).toContain('"color":"green"');
+    await expect.poll(colors).toContain('"color":"green"');
     const list = await ok(["env", "colors"]);
     expect(list.out).toBe(
       "NAME    FROM          VALUE\nCOLOR   dinp env set  green\nSECOND  dinp env set  a b\n",
@@ -279,7 +298,7 @@ describe("environment, domains, releases", () => {
       secrets: {},
     });
     await ok(["env", "unset", "colors", "COLOR"]);
-    expect((await platform.get(host("colors"))).body).toContain('"color":"none"');
+    await expect.poll(colors).toContain('"color":"none"');
 
     const releases = await ok(["releases", "colors"]);
     expect(
@@ -290,7 +309,7 @@ describe("environment, domains, releases", () => {
     ).toEqual(["3", "2", "1"]);
     const back = await ok(["rollback", "colors", "2"]);
     expect(back.err).toContain("Release 4 of colors: rollback to 2");
-    expect((await platform.get(host("colors"))).body).toContain('"color":"green"');
+    await expect.poll(colors).toContain('"color":"green"');
     expect((await dinp(["rollback", "colors", "77"])).code).toBe(5);
   });
 

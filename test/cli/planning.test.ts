@@ -95,7 +95,10 @@ describe("plan", () => {
   });
 
   it("says what the platform is about to do now", async () => {
-    expect((await ok(["plan"])).out).toMatch(/^Nothing to do: all is as it should be\.\nLooked at again in /);
+    // What was deleted before may still be on its way out.
+    await expect
+      .poll(async () => (await ok(["plan"])).out)
+      .toMatch(/^Nothing to do: all is as it should be\.\nLooked at again in /);
     await platform.files("huge", {
       "server.js": webApp,
       "dinp.yaml": "command: [node, server.js]\nmemory: 900G\n",
@@ -157,9 +160,9 @@ describe("--dry-run", () => {
       // What is drained is stopped when its routers have said that they have let go of it.
       const ended = async (): Promise<readonly (string | null)[]> =>
         (await done("instance.stopping")).map(({ instanceId }) => instanceId).sort();
-      await expect.poll(ended, { timeout: 20_000, message: about }).toEqual(ends.sort());
+      await expect.poll(ended, { timeout: 60_000, message: about }).toEqual(ends.sort());
     }
-  }, 60_000);
+  }, 300_000);
 
   it("shows it to people, and refuses what the change would be refused for", async () => {
     const run = await ok(["scale", "shop", "3", "--dry-run"]);
@@ -210,7 +213,7 @@ describe("explain", () => {
     await platform.files("crashes", { "server.js": crashing, "dinp.yaml": MANIFEST });
     expect((await dinp(["push", "crashes"])).code).toBe(1);
     await expect
-      .poll(async () => (await ok(["explain", "crashes"])).out, { timeout: 20_000 })
+      .poll(async () => (await ok(["explain", "crashes"])).out, { timeout: 60_000 })
       .toMatch(/backoff +the next start waits until then, in /);
     const { out } = await ok(["explain", "crashes"]);
     expect(out).toMatch(/^crashes is crashing: 0 of 1 instance ready\n/);
@@ -218,9 +221,10 @@ describe("explain", () => {
     expect(out).toContain("log       no DATABASE_URL");
     expect(out).toMatch(/What to do\n {2}Look at the log of crashes/);
     expect(out).not.toMatch(/\p{Cc}(?<!\n)/u);
+    const askedAt = Date.now();
     const detail = JSON.parse((await ok(["app", "crashes", "--json"])).out) as { nextStartAt: number | null };
-    expect(detail.nextStartAt === null || detail.nextStartAt > Date.now() - 2_000).toBe(true);
+    expect(detail.nextStartAt === null || detail.nextStartAt > askedAt - 2_000).toBe(true);
     await ok(["stop", "crashes"]);
     expect((await ok(["explain", "crashes"])).out).toContain("Start crashes to have it answer again.");
-  }, 40_000);
+  });
 });

@@ -25,7 +25,7 @@ afterEach(async () => {
   await once(server, "close");
 });
 
-function dial(url: string, signal = new AbortController().signal, timeoutMs = 5_000): Promise<RouterAnswer> {
+function dial(url: string, signal = new AbortController().signal, timeoutMs = 60_000): Promise<RouterAnswer> {
   return dialRouter({ routerUrl, url, timeoutMs, signal });
 }
 

@@ -8,7 +8,7 @@ const CANARY = "canary-0b7e correct horse";
 const SECOND = "canary-second\nline two of it";
 const TRACE = /canary/;
 /** A rollout is complete before the instances that it replaces are off their routes. */
-const SOON = { timeout: 20_000 };
+const SOON = { timeout: 60_000 };
 const app = `
 const { createServer } = require("node:http");
 if (process.env.FAIL) {
@@ -87,7 +87,7 @@ it("reaches the app and the commands beside it, and nothing else, whatever is do
   // A plain value that the user types is an argument of the user's own command, which is not told again.
   for (const [where, text] of Object.entries({ told, records, files }))
     expect(text, where).not.toMatch(TRACE);
-}, 120_000);
+}, 240_000);
 
 it("is asked for when it comes from a terminal, and there must be one", async () => {
   expect(await dinp(["env", "set", "shop", "--secret", "TOKEN"], { input: "" })).toMatchObject({
@@ -102,7 +102,7 @@ it("is asked for when it comes from a terminal, and there must be one", async ()
   expect(asked.code).toBe(0);
   expect(asked.err).toContain("Value of ASKED: ");
   expect(asked.out + asked.err).not.toContain("typed-value");
-}, 60_000);
+});
 
 it("is sealed with keys that can be changed and looked at", async () => {
   const keyFile = join(platform.folder, "secrets.key");
@@ -117,4 +117,4 @@ it("is sealed with keys that can be changed and looked at", async () => {
   await writeFile(keyFile, lines.join("\n"));
   const print = ["node", "-e", "process.stdout.write(process.env.TOKEN)"];
   expect((await ok(["run", "shop", "--", ...print])).out).toBe(CANARY);
-}, 60_000);
+});

@@ -157,5 +157,5 @@ describe("lists and results", () => {
     expect(JSON.parse(stopped.out)).toMatchObject({ state: "stopped" });
     const started = await dinp(["start", "shop", "--json"]);
     expect(JSON.parse(started.out)).toMatchObject({ state: "running" });
-  }, 40_000);
+  });
 });

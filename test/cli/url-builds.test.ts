@@ -12,7 +12,7 @@ const HOST = "127.0.0.2";
 let platform: PlatformFixture;
 beforeAll(async () => {
   platform = await startPlatform({ uploads: createUploadFetcher({ allow: [parseUploadPlace(HOST)] }) });
-}, 60_000);
+});
 afterAll(async () => {
   await platform.stop();
 });

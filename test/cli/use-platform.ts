@@ -21,7 +21,7 @@ export function usePlatform(prepare: () => Promise<void> = () => Promise.resolve
   beforeAll(async () => {
     started = await startPlatform();
     await prepare();
-  }, 60_000);
+  });
   afterAll(async () => {
     await started?.stop();
   });

@@ -113,7 +113,7 @@ function inLanguage(language: string): readonly CodeBlock[] {
 describe("the documentation", () => {
   test("has programs that compile", () => {
     expect(typeErrors(inLanguage("ts"))).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test("has commands that the programs take", async () => {
     expect(await commandErrors(inLanguage("sh"))).toEqual([]);
@@ -154,7 +154,7 @@ describe("the checks of the documentation", () => {
     expect(errors).toContain("page.md:5 Expected 2 arguments, but got 1.");
     expect(errors).toContain("page.md:9 imports commander, which its reader does not have");
     expect(errors).toContain("page.md:12 Object is possibly 'undefined'.");
-  }, 120_000);
+  }, 240_000);
 
   test("find commands and flags that there are not, with their lines", async () => {
     const wrong = blocksOf(

@@ -39,7 +39,7 @@ class Service {
   }
 
   says(text: string): Promise<unknown> {
-    return eventually(`"${text}"`, () => this.output.includes(text), 120_000);
+    return eventually(`"${text}"`, () => this.output.includes(text), 300_000);
   }
 
   /** As a terminal does it: to the whole group. */
@@ -92,7 +92,7 @@ test("try it, push an app, stop: as the README says", async () => {
   expect(await get("http://shop.apps.localhost/", router)).toMatch(/^200\n/);
   await platform.end("SIGINT");
   expect(platform.output).toContain("stopping: router, API, instances, store");
-}, 180_000);
+}, 600_000);
 
 test("a router by itself, as the README says", async () => {
   const folder = await temporaryFolder();
@@ -115,4 +115,4 @@ test("a router by itself, as the README says", async () => {
   await service.says("dinp-router listens");
   expect(await get("http://shop.example.com/", router)).toBe("200\nfrom the endpoint");
   await service.end("SIGINT");
-}, 60_000);
+}, 600_000);

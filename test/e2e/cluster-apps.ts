@@ -69,7 +69,7 @@ export async function readyInstances(
   by: ServerProgram,
   app: string,
   count: number,
-  timeoutMs = 40_000,
+  timeoutMs = 120_000,
 ): Promise<readonly Instance[]> {
   const asked = async (): Promise<readonly Instance[] | undefined> => {
     const items = await instancesOf(cluster, by, app);
@@ -93,7 +93,7 @@ export async function loginAt(
 
 /** A value of a program's `/metrics`; 0 when it is not there. */
 export async function metric(observeUrl: string, name: string): Promise<number> {
-  const answer = await fetch(`${observeUrl}/metrics`, { signal: AbortSignal.timeout(5_000) });
+  const answer = await fetch(`${observeUrl}/metrics`, { signal: AbortSignal.timeout(30_000) });
   const line = (await answer.text()).split("\n").find((each) => each.startsWith(`${name} `));
   return line === undefined ? 0 : Number(line.slice(name.length + 1));
 }

@@ -58,7 +58,7 @@ export class ClusterProgram {
           throw new Hopeless(`${this.name} ended: ${this.#output}`);
         return until.test(this.#output);
       },
-      60_000,
+      120_000,
     );
   }
 

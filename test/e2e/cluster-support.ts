@@ -37,8 +37,8 @@ interface Started {
 }
 
 /** Bounds that are short enough for tests, and long enough for a busy machine. */
-export const LEASE_MS = 3_000;
-export const LOST_AFTER_MS = 10_000;
+export const LEASE_MS = 10_000;
+export const LOST_AFTER_MS = 20_000;
 
 /**
  * A cluster of real programs over a PostgreSQL and a Redis of its own, which may be killed and paused, and a registry that
@@ -147,7 +147,7 @@ export class TestCluster {
   }
 
   /** Resolves when a node's agent is connected to the leading server. */
-  async connected(server: ServerProgram, node: string, timeoutMs = 60_000): Promise<void> {
+  async connected(server: ServerProgram, node: string, timeoutMs = 120_000): Promise<void> {
     const isConnected = async (): Promise<boolean> => {
       const { items } = await this.json<NodeList>(server, "nodes");
       return items.some(({ id, connected }) => id === node && connected === true);
@@ -219,7 +219,7 @@ export class TestCluster {
         }
         return undefined;
       },
-      60_000,
+      120_000,
     );
   }
 
@@ -269,7 +269,7 @@ export class TestCluster {
 /** As it says itself; not while it is stopped or has ended. */
 async function leads({ observeUrl }: ServerProgram): Promise<boolean> {
   try {
-    const answer = await fetch(`${observeUrl}/metrics`, { signal: AbortSignal.timeout(500) });
+    const answer = await fetch(`${observeUrl}/metrics`, { signal: AbortSignal.timeout(5_000) });
     return /^dinp_server_leads 1$/m.test(await answer.text());
   } catch {
     return false;

@@ -8,14 +8,17 @@ import { LEASE_MS, TestCluster, type ServerProgram } from "./cluster-support.js"
 import { eventually, SteadyLoad } from "./harness.js";
 import { get } from "./router-support.js";
 
+/** However long a node is silent here, it is not lost. */
+const patient = ["--lost-after", "10m"];
+
 describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTRY }) => {
   let cluster: TestCluster;
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 60_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 60_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   const push = (by: ServerProgram, name: string, instances: number): Promise<void> =>
     pushEcho(cluster, by, name, instances);
@@ -23,8 +26,8 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
   const ready = (by: ServerProgram, app: string, count: number): Promise<readonly Instance[]> =>
     readyInstances(cluster, by, app, count);
 
-  test("does through any server what a user asks for", { timeout: 120_000 }, async () => {
-    const [first, second] = await twoServers(cluster);
+  test("does through any server what a user asks for", { timeout: 480_000 }, async () => {
+    const [first, second] = await twoServers(cluster, ...patient);
     await cluster.agent("n1", "21000-21099");
     await cluster.agent("n2", "21100-21199");
     const router = await cluster.router("r1");
@@ -56,9 +59,9 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "goes on when the leading server is killed under load: another one leads within the lease",
-    { timeout: 120_000 },
+    { timeout: 480_000 },
     async () => {
-      const [first, second] = await twoServers(cluster);
+      const [first, second] = await twoServers(cluster, ...patient);
       await cluster.agent("n1", "21200-21299");
       await cluster.agent("n2", "21300-21399");
       const router = await cluster.router("r1");
@@ -99,9 +102,9 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "keeps instances while their agent is killed, and takes them over again",
-    { timeout: 120_000 },
+    { timeout: 480_000 },
     async () => {
-      const server = await cluster.server("s1");
+      const server = await cluster.server("s1", ...patient);
       await cluster.login(server);
       const agent = await cluster.agent("n1", "21400-21499");
       await push(server, "shop", 2);
@@ -118,9 +121,9 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
     },
   );
 
-  test("has builds made by a builder, which answers nothing else", { timeout: 120_000 }, async () => {
+  test("has builds made by a builder, which answers nothing else", { timeout: 480_000 }, async () => {
     const builder = await cluster.builder("b1");
-    const first = await cluster.server("s1", "--builder-url", builder.url);
+    const first = await cluster.server("s1", "--builder-url", builder.url, ...patient);
     await cluster.login(first);
     const token = (await readFile(join(cluster.folder, "s1", "admin-token"), "utf8")).trim();
     const headers = { authorization: `Bearer ${token}` };
@@ -146,9 +149,9 @@ describeWithServices(["registry"], "a cluster of programs", ({ DINP_TEST_REGISTR
 
   test(
     "makes one admin token when two servers start at once, which nobody else may read",
-    { timeout: 60_000 },
+    { timeout: 480_000 },
     async () => {
-      const servers = await Promise.all([cluster.server("s1"), cluster.server("s2")]);
+      const servers = await Promise.all([cluster.server("s1", ...patient), cluster.server("s2", ...patient)]);
       const said = servers.filter(({ output }) => output.includes("an admin token is in"));
       expect(said).toHaveLength(1);
       const [maker] = said;

@@ -8,7 +8,7 @@ import { describeWith } from "../build/programs.js";
 import { CHROMIUM, DashProcess, overflowing, signIn, startBrowser, tokenOf } from "./dash-support.js";
 import { eventually, runProgram, temporaryFolder, TestPlatform } from "./harness.js";
 
-const WAIT_MS = 40_000;
+const WAIT_MS = 90_000;
 const HOSTILE = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
 
 /** Packs files as a `.tar.gz`; gives its path. */
@@ -31,7 +31,7 @@ createServer((_, response) => response.end(${JSON.stringify(answer)})).listen(pr
   };
 }
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 480_000 });
 
 describeWith([CHROMIUM], "the dashboard in a browser", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -80,7 +80,7 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
     endings.push(() => dash.end());
     browser = await startBrowser();
     endings.push(() => browser.close());
-  }, 180_000);
+  }, 480_000);
 
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.context().close();
@@ -89,7 +89,7 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
 
   afterAll(async () => {
     for (const end of endings.reverse()) await end();
-  }, 120_000);
+  }, 480_000);
 
   test("signs in by a token, says when it is wrong, and keeps it nowhere in the browser", async () => {
     const page = await newPage();
@@ -136,10 +136,10 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
     await page.getByRole("button", { name: "Deploy", exact: true }).click();
     await page.getByRole("heading", { name: "shop" }).waitFor();
     await page.getByText("1 of 1 ready").first().waitFor();
-    expect((await platform.get("shop.apps.localhost")).body).toBe("first");
+    await eventually("the app", async () => (await platform.get("shop.apps.localhost")).body === "first");
     const instances = page.getByRole("region", { name: "Instances" });
     await instances.getByText("ready").first().waitFor();
-    expect(await instances.getByRole("row").count()).toBe(2);
+    await eventually("the first instance", async () => (await instances.getByRole("row").count()) === 2);
 
     await page.getByRole("spinbutton", { name: "Instances" }).fill("2");
     await page.getByRole("button", { name: "Scale" }).click();
@@ -286,6 +286,6 @@ describeWith([CHROMIUM], "the dashboard in a browser", () => {
     await page.getByText("The platform's API does not answer").first().waitFor();
     await platform.start();
     await page.getByText("1 of 1 ready").waitFor();
-    expect(await page.getByRole("alert").count()).toBe(0);
+    await eventually("nothing is said to be away", async () => (await page.getByRole("alert").count()) === 0);
   });
 });

@@ -40,6 +40,7 @@ interface Inspected {
 
 interface InstanceItem {
   readonly id: string;
+  readonly desired: string;
   readonly ready: boolean;
 }
 
@@ -53,7 +54,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
     folder = await temporaryFolder();
     platform = await TestPlatform.in(folder.path);
     await platform.start(onDocker);
-  }, 90_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -87,7 +88,9 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
   }
 
   async function readyOf(app: string): Promise<readonly string[]> {
-    return (await instancesOf(app)).filter(({ ready }) => ready).map(({ id }) => id);
+    // What a rollout has replaced may still be on its way out, and ready.
+    const staying = (await instancesOf(app)).filter(({ desired, ready }) => desired === "running" && ready);
+    return staying.map(({ id }) => id);
   }
 
   async function deleted(app: string): Promise<void> {
@@ -96,7 +99,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
     await eventually("its containers are gone", async () => (await containersOf(instances)).length === 0);
   }
 
-  test("the demo apps run on bases of this machine's programs", { timeout: 180_000 }, async () => {
+  test("the demo apps run on bases of this machine's programs", { timeout: 480_000 }, async () => {
     const answers = { hello: /hello runs on DINP/, python: /^python: release 1/, static: /<html/ };
     for (const [app, expected] of Object.entries(answers)) {
       await platform.ok("push", join(projectRoot, "examples/apps", app), "--app", app);
@@ -108,7 +111,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
     for (const app of Object.keys(answers)) await deleted(app);
   });
 
-  test("json-server runs as its authors ship it", { timeout: 180_000 }, async () => {
+  test("json-server runs as its authors ship it", { timeout: 480_000 }, async () => {
     const source = await sourceOf("posts", {
       "package.json": JSON.stringify({
         name: "posts",
@@ -127,7 +130,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
     await deleted("posts");
   });
 
-  test("Tomcat's own examples run on a base of this machine's Tomcat", { timeout: 240_000 }, async () => {
+  test("Tomcat's own examples run on a base of this machine's Tomcat", { timeout: 480_000 }, async () => {
     expect(existsSync(TOMCAT_EXAMPLES), "the Debian package tomcat10-examples").toBe(true);
     const war = join(folder.path, "examples.war");
     await execute("zip", ["-q", "-r", war, "."], { cwd: TOMCAT_EXAMPLES });
@@ -155,7 +158,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
         "--instances",
         "2",
       );
-    }, 90_000);
+    }, 480_000);
 
     test("runs as nobody in particular, with no capability, on files that it cannot change", async () => {
       const { body } = await platform.get("own.apps.localhost");
@@ -194,7 +197,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
       expect(written.stderr).toMatch(/Read-only file system/);
     });
 
-    test("is let do what an admin grants it, until that is taken away", { timeout: 90_000 }, async () => {
+    test("is let do what an admin grants it, until that is taken away", { timeout: 480_000 }, async () => {
       const granted = ["--capability", "NET_RAW", "--writable-root", "--user", "0:0", "--pids", "99"];
       const { stderr } = await platform.ok("grants", "set", "own", ...granted);
       expect(stderr).toContain("granted: user 0:0, a writable root, capabilities NET_RAW, 99 processes");
@@ -223,7 +226,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
 
     test(
       "is stopped by its limit when it eats memory, and the user is told why",
-      { timeout: 60_000 },
+      { timeout: 480_000 },
       async () => {
         await platform.get("own.apps.localhost", "/eat").catch(() => undefined);
         const told = await eventually("the end is told", async () => {
@@ -238,7 +241,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
 
     test(
       "goes on when the platform is killed and starts again, on the same containers",
-      { timeout: 90_000 },
+      { timeout: 480_000 },
       async () => {
         await eventually("both run", async () => {
           return (await readyOf("own")).length === 2;
@@ -253,7 +256,7 @@ describeWithServices(["docker"], "a platform whose instances are containers", (p
     );
   });
 
-  test("the choice of the first start stands", { timeout: 60_000 }, async () => {
+  test("the choice of the first start stands", { timeout: 480_000 }, async () => {
     await platform.end("SIGTERM");
     const other = await platform.up(["--runtime", "process"]);
     expect(other.code).toBe(1);

@@ -27,13 +27,13 @@ describeWithServices(["docker"], "dinp up --builder docker", (places) => {
     platform = await TestPlatform.in(folder.path);
     const engine = ["--docker-host", `unix://${places.DINP_TEST_DOCKER_SOCKET}`];
     await platform.start(["--runtime", "docker", "--builder", "docker", ...engine]);
-  }, 90_000);
+  }, 480_000);
   afterAll(async () => {
     await platform.dispose();
     await folder.remove();
   });
 
-  test("an app by its own Dockerfile answers", { timeout: 240_000 }, async () => {
+  test("an app by its own Dockerfile answers", { timeout: 480_000 }, async () => {
     const source = join(folder.path, "made");
     await mkdir(source);
     await writeFile(join(source, "server.js"), server);

@@ -202,8 +202,8 @@ async function outage(scene: Scene, variant: Variant, signal: "SIGTERM" | "SIGKI
   // The platform is there all the time.
   expect((await platform.ok("apps")).stdout).toContain("shop");
   await engine.restart();
-  await eventually("all are ready", async () => (await scene.ready()).length === before.length, 60_000);
-  await eventually("nothing is left over", async () => (await scene.count()) === before.length, 60_000);
+  await eventually("all are ready", async () => (await scene.ready()).length === before.length, 120_000);
+  await eventually("nothing is left over", async () => (await scene.count()) === before.length, 120_000);
   const during = await scene.endLoad();
   expect(during.sent).toBeGreaterThan((OUTAGE_MS / 1_000) * APPS.length * (REQUESTS_PER_SECOND / 2));
   const isReached = variant.liveRestore && variant.lead === "kernel";
@@ -230,10 +230,10 @@ describeWithServices(["docker"], "an engine that is away for a minute", (places)
   describe.concurrent("under requests through the router", () => {
     test.for(variants)(
       "live-restore $liveRestore, connections led by its $lead",
-      { timeout: 600_000 },
+      { timeout: 1_200_000 },
       async (variant, { onTestFinished }) => {
         const scene = await inTurn(() => Scene.set(places.DINP_TEST_DOCKER_CLIENT, variant));
-        onTestFinished(() => scene.dispose(), 120_000);
+        onTestFinished(() => scene.dispose(), 480_000);
         for (const signal of variant.signals) await outage(scene, variant, signal);
         // The engine is used as before.
         await scene.platform.ok("scale", "shop", String(INSTANCES + 1));

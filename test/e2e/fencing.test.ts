@@ -10,7 +10,7 @@ import { eventually, freePort } from "./harness.js";
 import type { Piece } from "./held-line.js";
 import { get } from "./router-support.js";
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 
 /** The first trip of a commit of placements to the database: a transaction begins, and reads. */
 function reads({ text, direction }: Piece): boolean {

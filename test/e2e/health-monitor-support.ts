@@ -127,7 +127,7 @@ export interface RunningMonitor {
 export function startMonitor(storeUrl: string, ...more: readonly string[]): RunningMonitor {
   const pace = [
     ...["--interval-min", "100ms", "--interval-max", "200ms", "--failures", "2", "--successes", "2"],
-    ...["--calm", "1s", "--lease", "3s", "--store-poll", "100ms"],
+    ...["--calm", "1s", "--lease", "10s", "--store-poll", "100ms"],
   ];
   const args = [program, "--store-url", storeUrl, "--id", "hm-1", ...pace, ...more];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });

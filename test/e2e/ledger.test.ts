@@ -73,7 +73,7 @@ describe("acknowledged writes", () => {
       await platform.ok("push", source, "--app", app, "--no-wait");
       await platform.ok("stop", app, "--no-wait");
     }
-  }, 180_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -121,5 +121,5 @@ describe("acknowledged writes", () => {
         expect(releases.get(entry.release)?.envNames).toContain(name);
       }
     }
-  }, 600_000);
+  }, 1_200_000);
 });

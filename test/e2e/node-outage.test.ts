@@ -23,9 +23,9 @@ describeWithServices(["docker", "registry"], "a node that is away", ({ DINP_TEST
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 60_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 60_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   /** The app runs on three nodes, and the leader leads for long enough to call one lost. */
   async function pushed(by: ServerProgram): Promise<readonly Instance[]> {

@@ -35,13 +35,13 @@ describeWithServices(["docker"], "dinp up --builder docker", (places) => {
     platform = await TestPlatform.in(folder.path);
     const engine = ["--docker-host", `unix://${places.DINP_TEST_DOCKER_SOCKET}`];
     await platform.start(["--runtime", "docker", "--builder", "docker", ...engine]);
-  }, 90_000);
+  }, 480_000);
   afterAll(async () => {
     await platform.dispose();
     await folder.remove();
   });
 
-  test("installs what an app requires, and the app runs with it", { timeout: 240_000 }, async () => {
+  test("installs what an app requires, and the app runs with it", { timeout: 480_000 }, async () => {
     const source = join(folder.path, "greeter");
     await mkdir(join(source, "wheels"), { recursive: true });
     await writeFile(join(source, "wheels", WHEEL), wheel);

@@ -34,9 +34,9 @@ const PORTS = APPS.length + 1;
 const ASKERS_PER_APP = 12;
 const PAUSE_MS = 25;
 const CLUSTER = "pressure";
-const ROLLOUT_MS = 60_000;
+const ROLLOUT_MS = 120_000;
 /** The router lets idle connections go within it. */
-const SETTLE_MS = 30_000;
+const SETTLE_MS = 120_000;
 /** As the kernel lists it. */
 const ESTABLISHED = "01";
 /** Connections come and go; what is left behind by every instance is more. */
@@ -113,7 +113,7 @@ class Askers {
   #ask(port: number, app: string): Promise<{ readonly status: number; readonly body: string }> {
     return new Promise((resolve) => {
       const headers = { host: `${app}.apps.test` };
-      const asked = get({ port, headers, agent: this.#agent, timeout: 20_000 }, (response) => {
+      const asked = get({ port, headers, agent: this.#agent, timeout: 60_000 }, (response) => {
         let body = "";
         response.on("data", (chunk: Buffer) => (body += chunk.toString()));
         response.once("error", (error) => {
@@ -123,7 +123,7 @@ class Askers {
           resolve({ status: response.statusCode ?? 0, body });
         });
       });
-      asked.once("timeout", () => asked.destroy(new Error("no answer within 20 s")));
+      asked.once("timeout", () => asked.destroy(new Error("no answer within 60 s")));
       asked.once("error", (error) => {
         resolve({ status: 0, body: error.message });
       });
@@ -181,12 +181,12 @@ async function traces(engine: EngineProcess): Promise<Readonly<Record<string, nu
 describeWithServices(["docker"], "hardly more ports than instances", () => {
   test(
     `${String(CYCLES)} instances are made and removed, and no request gets another app's answer`,
-    { timeout: 120_000 + CYCLES * 5_000 },
+    { timeout: 600_000 + CYCLES * 5_000 },
     async ({ onTestFinished }) => {
       const engine = await EngineProcess.start();
-      onTestFinished(() => engine.dispose(), 60_000);
+      onTestFinished(() => engine.dispose(), 480_000);
       const stage = await DockerStage.start(engine.socket);
-      onTestFinished(() => stage.dispose(), 60_000);
+      onTestFinished(() => stage.dispose(), 480_000);
       const clock = system.createSystemClock();
       const [random, hasher] = [system.createSystemRandom(), system.createNodeHasher()];
       const logger = system.createPinoLogger({ level: "silent" });
@@ -217,7 +217,7 @@ describeWithServices(["docker"], "hardly more ports than instances", () => {
         await router.close({ drainMs: 0 });
         await Promise.all([forwarder.close(), stop()]);
         await Promise.all([runtime.close(), table.close(), store.close()]);
-      }, 60_000);
+      }, 480_000);
 
       const config = { Cmd: ["/usr/bin/node", "/app/server.js"] };
       for (const app of APPS) {

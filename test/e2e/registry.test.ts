@@ -70,7 +70,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
   ] as const)("that is %s", (_, url, options) => {
     test(
       "a pushed app runs, also after a restart and from the registry alone",
-      { timeout: 120_000 },
+      { timeout: 480_000 },
       async () => {
         const prefixed = `${url}/${ownPath()}`;
         const login: string[] = [];
@@ -105,7 +105,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
 
   test(
     "an image of a private registry runs, pinned to its digest; the password is nowhere to be seen",
-    { timeout: 120_000 },
+    { timeout: 480_000 },
     async () => {
       const url = places.DINP_TEST_REGISTRY_TLS;
       const { username, password } = tlsOptions(places).credentials;
@@ -183,7 +183,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
 
     test(
       "running apps are untouched, a push fails for now, a restart needs it not; when it is back a push succeeds",
-      { timeout: 180_000 },
+      { timeout: 480_000 },
       async () => {
         await platform.start(["--registry", server.url]);
         await platform.ok("push", await source("one"), "--app", "own");
@@ -233,7 +233,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
       return result.stderr;
     }
 
-    test("says why, and chooses nothing", { timeout: 120_000 }, async () => {
+    test("says why, and chooses nothing", { timeout: 480_000 }, async () => {
       const nobody = `http://127.0.0.1:${String(await freePort())}`;
       expect(await refusal("--registry", nobody)).toMatch(
         /error: The registry http:\S+ cannot be used: .*refuses connections.*\nhint: See whether it runs/,
@@ -264,7 +264,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
 
     test(
       "says what is wrong with a file of credentials, without what is in it",
-      { timeout: 60_000 },
+      { timeout: 480_000 },
       async () => {
         const cases = [
           ["horse-without-user", /is not one line of USER:PASSWORD/],
@@ -289,7 +289,7 @@ describeWithServices(["registry", "registry-tls"], "a platform whose images are 
       },
     );
 
-    test("a platform with images in its folder stays there", { timeout: 60_000 }, async () => {
+    test("a platform with images in its folder stays there", { timeout: 480_000 }, async () => {
       await platform.start();
       await platform.end("SIGTERM");
       expect(await refusal("--registry", places.DINP_TEST_REGISTRY)).toMatch(

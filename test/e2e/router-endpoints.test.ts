@@ -8,7 +8,7 @@ import { freePort } from "../../scripts/lib/services/ports.mjs";
 import { temporaryFolder } from "./harness.js";
 import { get, startApp, startRouter, type RunningRouter } from "./router-support.js";
 
-const long = { timeout: 60_000 };
+const long = { timeout: 480_000 };
 
 test("83 one sound endpoint among thirty is found by every request, also one with a body", long, async () => {
   const sound = await startApp("sound", (asked, answer) => {

@@ -41,7 +41,7 @@ test("SIGTERM lets a request in flight end, and takes no other", async () => {
     response.write("begun ");
     answer = () => response.end("and ended");
   });
-  const router = await startRouter("--routes", await routeFile(routesTo(app)));
+  const router = await startRouter("--routes", await routeFile(routesTo(app)), "--drain", "5m");
   const inFlight = get(router.port, "shop.test", () => {
     router.child.kill("SIGTERM");
   });
@@ -110,7 +110,7 @@ test("a port that is taken is told", async () => {
 });
 
 function dinpRouter(...args: readonly string[]) {
-  return runProgram(process.execPath, [program, ...args], { timeoutMs: 60_000 });
+  return runProgram(process.execPath, [program, ...args], { timeoutMs: 120_000 });
 }
 
 function routesTo(endpoint: string): string {

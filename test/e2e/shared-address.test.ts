@@ -19,22 +19,22 @@ describeWithServices(["registry"], "servers that are told of by one address", ({
 
   beforeEach(async () => {
     cluster = await TestCluster.start(DINP_TEST_REGISTRY);
-  }, 60_000);
+  }, 480_000);
 
-  afterEach(() => cluster.dispose(), 60_000);
+  afterEach(() => cluster.dispose(), 480_000);
 
   test("the one that does not lead is not ready, and says what to do, until it leads", async () => {
     const url = `http://127.0.0.1:${String(await freePort())}`;
     const first = await cluster.server("s1", "--url", url);
     const second = await cluster.server("s2", "--url", url);
     const reason = `address: the server that leads has the address ${url}, too\n`;
-    await eventually("it is told", async () => (await readiness(second)).text === reason, 60_000);
+    await eventually("it is told", async () => (await readiness(second)).text === reason, 120_000);
     expect((await readiness(second)).status).toBe(503);
     await eventually("it says what to do", () =>
       second.output.includes('"hint":"Give each server addresses of its own'),
     );
     expect(await readiness(first)).toEqual({ status: 200, text: "ok\n" });
     await first.end("SIGKILL");
-    await eventually("it leads", async () => (await readiness(second)).status === 200, 60_000);
-  }, 180_000);
+    await eventually("it leads", async () => (await readiness(second)).status === 200, 120_000);
+  }, 480_000);
 });

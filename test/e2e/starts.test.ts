@@ -27,7 +27,7 @@ const registry = ["--registry-url", "http://127.0.0.1:9", "--registry-plain-http
 describe("how programs of a cluster start", () => {
   it(
     "a server whose database is away waits for it, and ends well when it is told to",
-    { timeout: 120_000 },
+    { timeout: 480_000 },
     async () => {
       const flags = [
         ...[
@@ -45,7 +45,7 @@ describe("how programs of a cluster start", () => {
     },
   );
 
-  it("an agent's folder is of one cluster, one node and one runtime", { timeout: 120_000 }, async () => {
+  it("an agent's folder is of one cluster, one node and one runtime", { timeout: 480_000 }, async () => {
     const dataDir = await folder();
     const flags = (id: string, cluster: string): readonly string[] => [
       ...["--id", id, "--cluster-id", cluster, "--data-dir", dataDir, "--address", "127.0.0.1"],
@@ -62,7 +62,7 @@ describe("how programs of a cluster start", () => {
     }
   });
 
-  it("an agent without its engine names its own flag for another", { timeout: 120_000 }, async () => {
+  it("an agent without its engine names its own flag for another", { timeout: 480_000 }, async () => {
     const dataDir = await folder();
     const flags = [
       ...["--id", "n1", "--data-dir", dataDir, "--address", "127.0.0.1"],

@@ -40,7 +40,7 @@ beforeAll(async () => {
   platform = await TestPlatform.in(folder.path);
   await writeFile(join(folder.path, "templates.yaml"), greet);
   await platform.start(["--templates", "templates.yaml"]);
-}, 90_000);
+}, 480_000);
 
 afterAll(async () => {
   await platform.dispose();
@@ -110,7 +110,7 @@ describeWith(["php"], "a PHP site", () => {
     await platform.ok("push", withRoot, "--app", "rooted");
     expect((await platform.get("rooted.apps.localhost")).body).toBe("rooted");
     expect((await platform.get("rooted.apps.localhost", "/secret.php")).status).toBe(404);
-  }, 60_000);
+  }, 480_000);
 });
 
 describeWith(["java", "/usr/share/tomcat10/bin/bootstrap.jar"], "a .war", () => {
@@ -130,7 +130,7 @@ describeWith(["java", "/usr/share/tomcat10/bin/bootstrap.jar"], "a .war", () => 
     expect(await processesWith(`DINP_APP=${app}`)).toHaveLength(1);
     await platform.ok("stop", app);
     await eventually("the end", async () => (await processesWith(`DINP_APP=${app}`)).length === 0);
-  }, 180_000);
+  }, 480_000);
 });
 
 describeWith(["java"], "a .jar", () => {
@@ -138,7 +138,7 @@ describeWith(["java"], "a .jar", () => {
     await platform.ok("push", await makeJar());
     const [, bytes] = (await platform.get("tell-1-0.apps.localhost")).body.split(" ");
     expect(Number(bytes)).toBeLessThanOrEqual(256 * 0.6 * 1024 ** 2);
-  }, 120_000);
+  }, 480_000);
 });
 
 describe("a single file", () => {
@@ -148,7 +148,7 @@ describe("a single file", () => {
     const source = await sourceOf({ clock: script });
     await platform.ok("push", join(source, "clock"));
     expect((await platform.get("clock.apps.localhost")).body).toBe("tick");
-  }, 60_000);
+  }, 480_000);
 
   test("that is neither a program nor an archive is refused before it is sent", async () => {
     const source = await sourceOf({ "notes.txt": "hello" });
@@ -165,7 +165,7 @@ describeWith(["busybox"], "a program in the machine's own code", () => {
     const command = 'ln -s "$PWD/app" "$TMPDIR/busybox" && exec "$TMPDIR/busybox" httpd -f -p $PORT -h .';
     await platform.ok("push", busybox, "--app", "native", "--command", command);
     expect((await platform.get("native.apps.localhost", "/app")).body.slice(1, 4)).toBe("ELF");
-  }, 60_000);
+  }, 480_000);
 });
 
 describe("templates of an operator", () => {
@@ -177,7 +177,7 @@ describe("templates of an operator", () => {
     const listed = await platform.json<{ items: { name: string }[] }>("templates");
     expect(listed.items.slice(0, 4).map(({ name }) => name)).toEqual(["greet", "fixed", "cobol", "java-war"]);
     expect((await platform.ok("templates")).stdout).toMatch(/greet +greeting\.txt/);
-  }, 60_000);
+  }, 480_000);
 
   test("with a port of their own or a program that is missing are refused with the reason", async () => {
     const source = await sourceOf({ "serve.js": serve });
@@ -186,7 +186,7 @@ describe("templates of an operator", () => {
     const cobol = await platform.dinp("push", source, "--app", "cobol", "--template", "cobol");
     expect(cobol.stderr).toContain("The app needs `cobcrun`, which no node has");
     expect((await platform.ok("apps")).stdout).not.toMatch(/fixed|cobol/);
-  }, 60_000);
+  }, 480_000);
 
   test("that are wrong keep the platform from starting, and say why", async () => {
     await writeFile(join(folder.path, "wrong.yaml"), "templates: [{name: x, description: y, port: 0}]");
@@ -195,7 +195,7 @@ describe("templates of an operator", () => {
       'wrong.yaml: the template "x": "port" is 0; it must be a whole number from 1 to 65535',
     );
     await expect(other.start(["--templates", "absent.yaml"])).rejects.toThrow(/absent\.yaml/);
-  }, 60_000);
+  }, 480_000);
 });
 
 describe("a node without interpreters", () => {
@@ -219,5 +219,5 @@ describe("a node without interpreters", () => {
       await other.dispose();
       await rm(bare.path, { recursive: true, force: true });
     }
-  }, 120_000);
+  }, 480_000);
 });

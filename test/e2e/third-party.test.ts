@@ -13,7 +13,7 @@ describe("a third-party app from the npm registry, vendored with its libraries",
     folder = await temporaryFolder();
     platform = await TestPlatform.in(folder.path);
     await platform.start();
-  }, 90_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -51,5 +51,5 @@ describe("a third-party app from the npm registry, vendored with its libraries",
     ]);
     expect(page.headers["x-total-count"]).toBe("50");
     expect((await platform.get(HOST)).body).toContain("JSON Server");
-  }, 180_000);
+  }, 480_000);
 });

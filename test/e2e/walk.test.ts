@@ -54,7 +54,7 @@ describe("a user's walk, seen through the router", () => {
     platform = await TestPlatform.in(folder.path);
     // Until its restart below it compresses, afterwards not: both kinds of images run side by side.
     await platform.start(["--layer-compression", "gzip"]);
-  }, 90_000);
+  }, 480_000);
 
   afterAll(async () => {
     await platform.dispose();
@@ -71,13 +71,21 @@ describe("a user's walk, seen through the router", () => {
 
     const load = new SteadyLoad(50, () => platform.get(HOST));
     await platform.ok("scale", "py", "4");
-    await eventually("four instances answer", async () => (await answering(platform)).size === 4);
+    const seen = new Set<string>();
+    await eventually("four instances answer", async () => {
+      const { status, headers } = await platform.get(HOST);
+      return status === 200 && seen.add(String(headers["x-instance"])).size >= 4;
+    });
 
     await platform.ok("scale", "py", "1");
-    await eventually("one instance answers", async () => (await answering(platform)).size === 1);
+    await eventually("one instance answers", async () => (await answering(platform, 4)).size === 1);
 
     await platform.ok("env", "set", "py", "GREETING=good day");
-    expect((await platform.get(HOST, "/env/GREETING")).body).toBe("good day\n");
+    // A rollout is complete before the instances that it replaces are off their routes.
+    await eventually(
+      "the variable",
+      async () => (await platform.get(HOST, "/env/GREETING")).body === "good day\n",
+    );
     expect((await platform.ok("exec", "py", "--", "printenv", "GREETING")).stdout).toBe("good day\n");
 
     await platform.ok("domains", "add", "py", "www.example.org");
@@ -88,7 +96,10 @@ describe("a user's walk, seen through the router", () => {
     expect(own.body).toContain("py: release 2");
 
     await platform.ok("rollback", "py");
-    expect((await platform.get(HOST, "/env/GREETING")).status).toBe(404);
+    await eventually(
+      "the variable is gone",
+      async () => (await platform.get(HOST, "/env/GREETING")).status === 404,
+    );
     expect((await platform.get(HOST)).body).toContain("release 3");
 
     await platform.ok("domains", "remove", "py", "www.example.org");
@@ -115,7 +126,7 @@ describe("a user's walk, seen through the router", () => {
     expect([deleted.status, deleted.headers["x-dinp-error"]]).toEqual([404, "unknown_host"]);
     await eventually("no process is left", async () => (await processesWith(mark)).length === 0);
     await eventually("the name is free", async () => (await platform.dinp("app", "py")).code === 5);
-  }, 120_000);
+  }, 480_000);
 
   test("a pushed app outlives its source folder and the platform's end: same release, same digest, nothing built", async () => {
     const source = join(folder.path, "own-app");
@@ -143,7 +154,7 @@ describe("a user's walk, seen through the router", () => {
     const types = items.map((event) => event.type);
     expect(types.filter((type) => type.startsWith("build."))).toEqual(["build.succeeded"]);
     expect(types.filter((type) => type === "release.created")).toEqual(["release.created"]);
-  }, 90_000);
+  }, 480_000);
 
   test("an app that does not start fails its push with the reason and its last lines; the old release goes on", async () => {
     const source = join(folder.path, "fragile");
@@ -160,7 +171,7 @@ describe("a user's walk, seen through the router", () => {
     expect(failed.stderr + failed.stdout).toContain("no database at db:5432");
     expect((await platform.get("fragile.apps.localhost")).body).toBe("one");
     await platform.ok("delete", "fragile", "--yes");
-  }, 60_000);
+  }, 480_000);
 
   test("the static demo answers with its page, its style and its own 404", async () => {
     await platform.ok("push", join(projectRoot, "examples/apps/static"), "--app", "static");
@@ -178,7 +189,7 @@ describe("a user's walk, seen through the router", () => {
     const missing = await platform.get(host ?? "", "/nothing");
     expect(missing.status).toBe(404);
     expect(missing.body).toBe(await readFile(join(projectRoot, "examples/apps/static/404.html"), "utf8"));
-  }, 60_000);
+  }, 480_000);
 
   test("a folder without anything to start is refused with what was looked for", async () => {
     const source = join(folder.path, "empty-handed");

@@ -28,7 +28,7 @@ async function startApp(name: string, command: readonly [string, ...string[]]) {
   });
   const url = `http://127.0.0.1:${String(port)}`;
   await expect
-    .poll(() => fetch(`${url}/healthz`).then((answer) => answer.status), { timeout: 20_000 })
+    .poll(() => fetch(`${url}/healthz`).then((answer) => answer.status), { timeout: 60_000 })
     .toBe(200);
   return { url, stop: () => (child.kill("SIGTERM"), exited) };
 }

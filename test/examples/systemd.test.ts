@@ -45,7 +45,7 @@ test("every program has a unit, and every unit a program", async () => {
   expect(units.sort()).toEqual(Object.keys(programs).sort());
 });
 
-test.for(Object.keys(programs))("%s takes what its unit gives it", { timeout: 60_000 }, async (name) => {
+test.for(Object.keys(programs))("%s takes what its unit gives it", { timeout: 240_000 }, async (name) => {
   const { path } = await configured();
   const unit = await readFile(join(folder, `${name}.service`), "utf8");
   const [command = "", ...others] = valuesOf(unit, "ExecStart");
@@ -67,7 +67,7 @@ test.for(Object.keys(programs))("%s takes what its unit gives it", { timeout: 60
   expect(checked.code, checked.stderr).toBe(0);
 });
 
-test("systemd finds nothing wrong with the units", { timeout: 60_000 }, async ({ skip }) => {
+test("systemd finds nothing wrong with the units", { timeout: 240_000 }, async ({ skip }) => {
   const found = await runProgram("systemd-analyze", ["--version"]).catch(() => null);
   if (found === null && !inCi) skip("there is no systemd-analyze on this machine");
   const { path } = await configured();

@@ -17,7 +17,7 @@ describe("following a rollout", () => {
   it("tells each change until it has ended", async () => {
     await using world = await createWorld();
     const number = await world.push("hello");
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const rollout = world.platform.followRollout("hello", number, { signal })[Symbol.asyncIterator]();
     expect((await rollout.next()).value).toMatchObject({
       state: "pending",
@@ -39,7 +39,7 @@ describe("following a rollout", () => {
   it("ends at once for one that has ended, and when the app is deleted", async () => {
     await using world = await createWorld();
     const number = await world.push("hello");
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const open = world.platform.followRollout("hello", number, { signal })[Symbol.asyncIterator]();
     await open.next();
     await world.platform.deleteApp("hello", {}, world.write());
@@ -62,7 +62,7 @@ describe("following a rollout", () => {
     const end = one.next();
     stop.abort();
     expect(await end).toEqual({ done: true, value: undefined });
-    const two = world.platform.followRollout("hello", number, { signal: AbortSignal.timeout(20_000) });
+    const two = world.platform.followRollout("hello", number, { signal: AbortSignal.timeout(100_000) });
     const views = two[Symbol.asyncIterator]();
     await views.next();
     await world.store.close();
@@ -74,7 +74,7 @@ describe("following events", () => {
   it("tells the newest, then each new one once", async () => {
     await using world = await createWorld();
     await world.push("hello");
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const events = world.platform
       .followEvents({ app: "hello", limit: 1 }, { signal })
       [Symbol.asyncIterator]();
@@ -87,7 +87,7 @@ describe("following events", () => {
   it("tells only new ones with a limit of 0", async () => {
     await using world = await createWorld();
     await world.push("hello");
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const events = world.platform.followEvents({ limit: 0 }, { signal })[Symbol.asyncIterator]();
     const told = { any: false };
     const next = events.next().finally(() => {
@@ -107,7 +107,7 @@ describe("following events", () => {
     const store = createMemoryStateStore({ clock: createSystemClock(), changeLogCommits: 1 });
     await using world = await createWorld({ store });
     await world.push("hello");
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const events = world.platform.followEvents({ app: "hello" }, { signal })[Symbol.asyncIterator]();
     await until(events, (event) => event.type === "release.created");
     for (let instances = 2; instances < 40; instances += 1) {
@@ -132,7 +132,7 @@ describe("logs", () => {
     await world.place("hello", "i-1", true);
     await world.place("hello", "i-2", false);
     for (const id of ["i-1", "i-2"]) world.logLines.set(id, [`from ${id}`]);
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     const past: string[] = [];
     for await (const { text } of world.platform.logs("hello", {}, { signal })) past.push(text);
     expect(past).toEqual(["from i-1"]);
@@ -152,7 +152,7 @@ describe("logs", () => {
     }
     const read = async (request: object) => {
       const lines: string[] = [];
-      const signal = AbortSignal.timeout(20_000);
+      const signal = AbortSignal.timeout(100_000);
       for await (const { text } of world.platform.logs("hello", request, { signal })) lines.push(text);
       return lines;
     };
@@ -201,7 +201,7 @@ describe("logs", () => {
       logTail: ["a", "b"],
     });
     const lines: string[] = [];
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(100_000);
     for await (const { text } of world.platform.logs("hello", {}, { signal })) lines.push(text);
     expect(lines).toEqual(["a", "b"]);
   });
@@ -219,7 +219,7 @@ describe("logs", () => {
     await world.push("hello");
     await world.place("hello", "i-1", true);
     for (const follow of [false, true]) {
-      const signal = AbortSignal.timeout(20_000);
+      const signal = AbortSignal.timeout(100_000);
       const logs = world.platform.logs("hello", { follow }, { signal })[Symbol.asyncIterator]();
       expect((await logs.next()).value).toEqual({
         instanceId: "i-1",

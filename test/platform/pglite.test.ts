@@ -41,4 +41,4 @@ it("does over a database on disk what it does in memory", async () => {
   stop.abort();
   expect((await end).done).toBe(true);
   await platform.tidy();
-}, 120_000);
+}, 300_000);

@@ -354,7 +354,7 @@ describe("the key of secrets", () => {
     ]);
     expect(world.logger.lines.join()).toContain("a secret cannot be sealed anew");
     expect(world.logger.lines.join()).not.toContain("canary");
-  }, 30_000);
+  });
 
   it("is missed only by what needs it", async () => {
     await using world = await createWorld();

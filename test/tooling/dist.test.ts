@@ -45,7 +45,7 @@ test("every entry loads by its public name, without any driver and without begin
   // By its own name a package is resolved through the same exports as by others.
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
     cwd: packageWithoutDrivers(),
-    timeout: 20_000,
+    timeout: 100_000,
   });
   expect(stdout).toBe("all loaded\nnothing is left to do\n");
 });
@@ -80,7 +80,7 @@ test("a DinpError of another copy of the package is one", async () => {
     console.log(JSON.stringify([answers, others, JSON.stringify(error), Object.keys(error)]));
   `;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
-    timeout: 20_000,
+    timeout: 100_000,
   });
   const shown = { name: "DinpError", code: "DINP_BUSY", retryable: false, details: {} };
   expect(JSON.parse(stdout)).toEqual([

@@ -43,11 +43,11 @@ beforeAll(async () => {
   symlinkSync(join(projectRoot, "node_modules"), join(copy, "node_modules"));
   await ran("npm", ["pack", "--pack-destination", work, "--loglevel=error"], copy);
   tarball = join(work, readdirSync(work).find((name) => name.endsWith(".tgz")) ?? "");
-}, 300_000);
+}, 600_000);
 
 afterAll(() => {
   rmSync(work, { recursive: true, force: true });
-}, 120_000);
+}, 300_000);
 
 /** Runs a program to its end, in `cwd`; fails with what it wrote unless it succeeds. */
 async function ran(command: string, args: readonly string[], cwd: string): Promise<string> {
@@ -93,11 +93,11 @@ describe("the packed package", () => {
 
   test("is as publint wants it", async () => {
     await ran(bin("publint"), ["run", tarball, "--strict"], work);
-  }, 120_000);
+  }, 300_000);
 
   test("has types that every way of importing ES modules finds", async () => {
     await ran(bin("attw"), [tarball, "--profile", "esm-only", "--no-emoji", "--format", "ascii"], work);
-  }, 120_000);
+  }, 300_000);
 });
 
 test("the embedding example is the README's, compiles strictly, and answers", async () => {
@@ -121,7 +121,7 @@ test("the embedding example is the README's, compiles strictly, and answers", as
   const output = await ran(process.execPath, ["embed.js", app, join(folder, "data")], folder);
   expect(output).toContain("release 1: complete");
   expect(output).toContain("200: <h1>hello is running</h1>");
-}, 300_000);
+}, 600_000);
 
 test("the programs say their version; npx dinp up serves and ends in order at an interrupt", async () => {
   const folder = await project("up");
@@ -172,7 +172,7 @@ test("the programs say their version; npx dinp up serves and ends in order at an
   for (const port of [api, router]) {
     await expect(fetch(`http://127.0.0.1:${String(port)}/`)).rejects.toThrow("fetch failed");
   }
-}, 300_000);
+}, 600_000);
 
 test("without the optional dependencies it says which driver to install", async () => {
   const folder = await project("bare", "--omit=optional");
@@ -195,4 +195,4 @@ test("without the optional dependencies it says which driver to install", async 
   `;
   const output = await ran(process.execPath, ["--input-type=module", "-e", script], folder);
   expect(output).toBe("DINP_DRIVER_MISSING\n");
-}, 300_000);
+}, 600_000);

@@ -73,7 +73,7 @@ export const mariadbServer = {
         ...["--no-defaults", `--datadir=${dataOf(folder)}`, "--user=root"],
         ...["--auth-root-authentication-method=normal", "--skip-test-db"],
       ],
-      { timeoutMs: 120_000 },
+      { timeoutMs: 180_000 },
     );
   },
   command: (folder, settings) => ["mariadbd", "--no-defaults", ...serverOptions(folder, settings)],
@@ -98,7 +98,7 @@ export const mysqlServer = {
       "--no-defaults",
       ...["--initialize-insecure", `--datadir=${data}`, "--user=root"],
     ]);
-    await runCommand(command, args, { timeoutMs: 120_000 });
+    await runCommand(command, args, { timeoutMs: 180_000 });
   },
   command: (folder, settings) =>
     mysqldCommand([

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 
-const START_MS_MAX = 120_000;
+const START_MS_MAX = 180_000;
 const KILL_MS_MAX = 60_000;
 const LOG_TAIL_BYTES = 2_000;
 

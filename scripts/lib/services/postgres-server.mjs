@@ -74,7 +74,7 @@ export const postgresServer = {
       ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
     ]);
     try {
-      await runCommand(command, args, { timeoutMs: 60_000 });
+      await runCommand(command, args, { timeoutMs: 180_000 });
     } finally {
       rmSync(passwordFile, { force: true });
     }

@@ -201,8 +201,12 @@ function chooseInstance(
     return status?.phase === "running" || status?.phase === "stopping";
   });
   const ready = running.filter(({ instanceId }) => records.statuses.get(instanceId)?.ready === true);
+  // One that is on its way out may be of an older release.
+  const staying = ready.find(({ desired }) => desired === "running");
   const placement =
-    wanted === undefined ? (ready[0] ?? running[0]) : running.find(({ instanceId }) => instanceId === wanted);
+    wanted === undefined
+      ? (staying ?? ready[0] ?? running[0])
+      : running.find(({ instanceId }) => instanceId === wanted);
   const release = placement === undefined ? undefined : records.releases.get(placement.releaseId);
   if (placement !== undefined && release !== undefined) return { placement, release };
   const what = wanted === undefined ? "instance" : `instance ${quoted(wanted)}`;
