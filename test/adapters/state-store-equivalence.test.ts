@@ -27,6 +27,18 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 const commits = fc.array(fc.array(step, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 12 });
 
+const put = (kind: Step["kind"], key: string, guard: Guard = "none"): Step => ({
+  ...{ op: "put", kind, key, guard },
+  text: "x",
+});
+
+/** Always tried, as chance may leave them out: each way in which a commit is refused. */
+const refusals: readonly (readonly (readonly Step[])[])[] = [
+  [[put("app", "a")], [put("app", "b")]],
+  [[put("setting", "a")], [put("setting", "a", "absent")]],
+  [[put("setting", "a"), put("setting", "a")]],
+];
+
 function valueOf({ kind, key, text }: Step): Extract<Write, { op: "put" }> {
   const name = text === "é\u0000" ? "w" : text;
   switch (kind) {
@@ -115,7 +127,7 @@ async function expectSameAsMemory(store: StateStore, numRuns: number): Promise<v
       for (const code of JSON.stringify(expected).match(/DINP_[A-Z_]+|TypeError/g) ?? []) seen.add(code);
       expect(await behavior(store, plan)).toEqual(expected);
     }),
-    { numRuns },
+    { numRuns, examples: refusals.map((plan) => [plan.map((steps) => [...steps])]) },
   );
   // Else the plans would not have tried what they are for.
   expect([...seen].sort()).toEqual(["DINP_CONFLICT", "DINP_NOT_UNIQUE", "TypeError"]);
