@@ -22,8 +22,8 @@ const ROUTES = 10_000;
 /** Between two questions to one router: what the measurement adds to what it measures. */
 const POLL_MS = 10;
 /**
- * Routers that are asked for one change, in turn (a part of all of them without a rest): asking takes a router as long as the change does, and all share this machine's
- * processors. The others take the change as well.
+ * Routers that are asked for one change, in turn; divides the number of all. Asking takes a router as long as the change does, and all
+ * share this machine's processors. The others take the change as well.
  */
 const ASKED = 4;
 /** Changes that nobody asks for: what they cost is measured. */
