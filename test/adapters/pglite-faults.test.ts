@@ -50,9 +50,8 @@ async function damaged(...statements: readonly string[]): Promise<string> {
 }
 
 async function rawDatabase(folder: string): Promise<PgliteDatabase> {
-  const pglite = await openPglite(folder, "process-crash");
   return new PgliteDatabase({
-    pglite,
+    ...(await openPglite(folder, "process-crash")),
     clock: { sleep: (ms) => delay(ms) },
     onClosed: () => Promise.resolve(),
   });

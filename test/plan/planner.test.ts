@@ -16,6 +16,7 @@ const plain = [
   ...(["deploy", "stop", "start", "delete", "create"] as const),
   ...(["exit", "unready", "agents", "lose-placement", "appear", "move-release"] as const),
   ...(["cordon", "uncordon", "shrink", "grow", "silence", "hear", "join", "leave"] as const),
+  ...(["disconnect", "report", "new-leader"] as const),
   ...(["hold", "let-go", "forget-router", "use-budget", "free-budget", "go-stale", "settle"] as const),
 ] as const;
 
@@ -37,12 +38,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Story {
   readonly world = new World({ inferredStopsMax: 2 });
   readonly #silent = new Set<string>();
+  readonly #reported = new Set<string>();
   /** What the planner last said of each app. */
   readonly #refused = new Map<string, readonly Refusal[]>();
   #releases = 1;
   #made = 0;
 
   constructor() {
+    this.world.reported = this.#reported;
     for (const node of NODES) this.#join(node);
     for (const app of APPS.slice(1)) this.#create(app);
   }
@@ -116,6 +119,19 @@ class Story {
       case "hear":
         this.#silent.delete(step.node);
         return;
+      case "disconnect":
+        this.#reported.delete(step.node);
+        world.planner.noteHeard();
+        return;
+      case "report":
+        this.#reported.add(step.node);
+        world.planner.noteHeard();
+        return;
+      case "new-leader":
+        this.#reported.clear();
+        world.leaderSince = world.now;
+        world.planner.note(null);
+        return;
       case "join":
         if (node === undefined) this.#join(step.node);
         return;
@@ -185,6 +201,7 @@ class Story {
 
   #join(id: string): void {
     this.world.node(id, { memoryMb: 512, cpuMillis: 100_000, programs: ["node"] });
+    this.#reported.add(id);
     this.world.planner.noteHeard();
   }
 
@@ -443,6 +460,63 @@ describe("planning from what changed", () => {
       world.planner.noteHeard();
       while (world.step(world.planChanged())) continue;
       expect(world.placements("blog").map((placement) => placement.instanceId)).toEqual(["found"]);
+    });
+
+    describe("of which a node has said nothing yet, looks again once it has", () => {
+      const says = (world: World, nodes: readonly string[]): void => {
+        world.reported = new Set(nodes);
+        world.planner.noteHeard();
+        while (world.step(world.planChanged())) continue;
+      };
+
+      test("at an old release whose place only records say is taken", () => {
+        const world = new World();
+        for (const node of ["a", "b"]) world.node(node);
+        world.release("blog", 1);
+        world.app("blog", 1);
+        world.converge();
+        const next = world.release("blog", 2);
+        world.app("blog", 1, { currentRelease: next.id });
+        while (world.step(world.planChanged())) continue;
+        const [fresh] = world.placements("blog").filter(({ releaseId }) => releaseId === next.id);
+        if (fresh === undefined) throw new Error("nothing placed");
+        says(world, [fresh.nodeId === "a" ? "b" : "a"]);
+        world.agents();
+        while (world.step(world.planChanged())) continue;
+        const running = (): string[] =>
+          world
+            .placements("blog")
+            .filter(({ desired }) => desired === "running")
+            .map(({ releaseId }) => releaseId);
+        expect(running().sort()).toEqual(["blog-r1", "blog-r2"]);
+        says(world, ["a", "b"]);
+        expect(running()).toEqual(["blog-r2"]);
+      });
+
+      test("at one too many that could not leave before it", () => {
+        const world = new World();
+        for (const node of ["a", "b", "c"]) world.node(node);
+        world.release("blog", 1);
+        world.app("blog", 3);
+        world.converge();
+        const [unheard, unready] = world.placements("blog");
+        if (unheard === undefined || unready === undefined) throw new Error("nothing placed");
+        says(
+          world,
+          ["a", "b", "c"].filter((id) => id !== unheard.nodeId),
+        );
+        world.status(unready, { ready: false });
+        world.app("blog", 2);
+        while (world.step(world.planChanged())) continue;
+        const left = (): string[] =>
+          world
+            .placements("blog")
+            .filter(({ desired }) => desired !== "running")
+            .map(({ instanceId }) => instanceId);
+        expect(left()).toEqual([]);
+        says(world, ["a", "b", "c"]);
+        expect(left()).toEqual([unready.instanceId]);
+      });
     });
   });
 });

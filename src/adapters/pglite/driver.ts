@@ -4,6 +4,7 @@ import { fsyncSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { PgliteDurability } from "./durability.js";
+import type { Serialize } from "./prepared-statements.js";
 
 interface Driver {
   readonly main: typeof import("@electric-sql/pglite");
@@ -12,6 +13,12 @@ interface Driver {
 
 type NodeFS = InstanceType<Driver["nodefs"]["NodeFS"]>;
 
+/** A database that is open, and what writes the messages of its protocol. */
+export interface OpenedPglite {
+  readonly pglite: PGlite;
+  readonly serialize: Serialize;
+}
+
 /** WASI's number for an input/output error. */
 const EIO = 29;
 
@@ -19,12 +26,13 @@ const EIO = 29;
  * Opens the database in `folder/pg`, and makes it first when there is none. It is made under another name and renamed
  * when it is whole, so that a death in the middle leaves nothing that looks like a database.
  */
-export async function openPglite(folder: string, durability: PgliteDurability): Promise<PGlite> {
+export async function openPglite(folder: string, durability: PgliteDurability): Promise<OpenedPglite> {
   const driver = await importDriver();
   const home = join(folder, "pg");
   try {
     if (!(await exists(home))) await makeDatabase(driver, folder, home, durability);
-    return await startDatabase(driver, home, durability);
+    const pglite = await startDatabase(driver, home, durability);
+    return { pglite, serialize: driver.main.protocol.serialize };
   } catch (error) {
     if (isDinpError(error)) throw error;
     throw new DinpError("DINP_UNAVAILABLE", `The database in ${home} cannot be opened: ${messageOf(error)}`, {

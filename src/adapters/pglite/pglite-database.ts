@@ -1,11 +1,10 @@
 import { DinpError, messageOf, type Clock } from "@dinp/core";
-import type { PGlite, Results } from "@electric-sql/pglite";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import {
   errorOf,
   postgresDialect,
   postgresFailureKind,
-  postgresText,
+  rawSql,
   SqlFailure,
   sqlStateOf,
   type Judgement,
@@ -15,10 +14,12 @@ import {
   type SqlSession,
   type Statement,
 } from "../sql/index.js";
+import type { OpenedPglite } from "./driver.js";
+import { PreparedStatements } from "./prepared-statements.js";
+import { rowsOf } from "./protocol-rows.js";
 import { Turns } from "./turns.js";
 
-export interface PgliteDatabaseOptions {
-  readonly pglite: PGlite;
+export interface PgliteDatabaseOptions extends OpenedPglite {
   readonly clock: Pick<Clock, "sleep">;
   /** Called once, after the database is closed. */
   readonly onClosed: () => Promise<void>;
@@ -34,6 +35,7 @@ export class PgliteDatabase implements SqlDatabase {
   readonly dialect = postgresDialect;
   readonly #options: PgliteDatabaseOptions;
   readonly #turns = new Turns();
+  readonly #prepared: PreparedStatements;
   readonly #session: SqlSession = {
     run: (statement) => this.#query(statement),
     runAll: async (statements) => {
@@ -48,6 +50,7 @@ export class PgliteDatabase implements SqlDatabase {
 
   constructor(options: PgliteDatabaseOptions) {
     this.#options = options;
+    this.#prepared = new PreparedStatements(options.serialize);
   }
 
   run(statement: Statement, { signal }: SqlCallOptions = {}): Promise<readonly SqlRow[]> {
@@ -56,13 +59,16 @@ export class PgliteDatabase implements SqlDatabase {
 
   read<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
     return this.#turns.run(
-      () => this.#transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body),
+      () => this.#transaction(rawSql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), body),
       signal,
     );
   }
 
   write<T>(body: (session: SqlSession) => Promise<T>, { signal }: SqlCallOptions = {}): Promise<T> {
-    return this.#turns.run(() => this.#transaction("BEGIN ISOLATION LEVEL READ COMMITTED", body), signal);
+    return this.#turns.run(
+      () => this.#transaction(rawSql("BEGIN ISOLATION LEVEL READ COMMITTED"), body),
+      signal,
+    );
   }
 
   exchange<T>(
@@ -103,8 +109,8 @@ export class PgliteDatabase implements SqlDatabase {
     }
   }
 
-  async #transaction<T>(begin: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    await this.#exec(begin);
+  async #transaction<T>(begin: Statement, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    await this.#query(begin);
     let result: T;
     try {
       result = await body(this.#session);
@@ -146,10 +152,6 @@ export class PgliteDatabase implements SqlDatabase {
     }
   }
 
-  async #exec(text: string): Promise<void> {
-    await this.#answer(async () => (await this.#options.pglite.exec(text))[0]);
-  }
-
   async #query(statement: Statement): Promise<readonly SqlRow[]> {
     if (this.#busyMs > BUSY_MS_MAX) {
       await nextLoop();
@@ -157,10 +159,7 @@ export class PgliteDatabase implements SqlDatabase {
     }
     const start = performance.now();
     try {
-      const { rows } = await this.#answer(() =>
-        this.#options.pglite.query<SqlRow>(postgresText(statement), [...statement.values]),
-      );
-      return rows;
+      return await this.#answer(statement);
     } finally {
       this.#busyMs += performance.now() - start;
     }
@@ -168,20 +167,23 @@ export class PgliteDatabase implements SqlDatabase {
 
   /**
    * The whole answer of a statement. PGlite swallows what WebAssembly throws (a stack overflow, no memory) and returns
-   * an empty result; PostgreSQL ends each answer by naming the command that it completed.
+   * less than all; PostgreSQL ends each answer by naming the command that it completed.
    */
-  async #answer(ask: () => Promise<Results<SqlRow> | undefined>): Promise<Results<SqlRow>> {
+  async #answer(statement: Statement): Promise<readonly SqlRow[]> {
     if (this.#isBroken) throw brokenError();
-    let results: Results<SqlRow> | undefined;
+    const { pglite } = this.#options;
+    let rows: readonly SqlRow[] | null;
     try {
-      results = await ask();
+      const message = this.#prepared.messageOf(statement);
+      rows = rowsOf(await pglite.execProtocolStream(message), pglite.parsers);
     } catch (error) {
+      this.#prepared.forget(statement);
       const state = sqlStateOf(error);
       if (state !== null && !LOST_STATES.has(state)) throw failure(error);
       this.#isBroken = true;
       throw brokenError(error);
     }
-    if (results?.command !== undefined) return results;
+    if (rows !== null) return rows;
     this.#isBroken = true;
     throw brokenError();
   }

@@ -45,9 +45,8 @@ async function openDatabase(
   const folder = await makeFolder(options.dataDir);
   const lock = await acquireFolderLock(folder);
   try {
-    const pglite = await openPglite(folder, options.durability ?? "power-loss");
     const database = new PgliteDatabase({
-      pglite,
+      ...(await openPglite(folder, options.durability ?? "power-loss")),
       clock: options.clock ?? systemSleep,
       onClosed: () => lock.release(),
     });

@@ -13,20 +13,22 @@ export class Pace {
   #slowCalls = 0;
   #turnBegan = performance.now();
 
-  /** The result of `inPlace`, or of `elsewhere`, which must do the same. */
-  async call<T>(inPlace: () => T, elsewhere: () => Promise<T>): Promise<T> {
+  /** The result of `inPlace`, or of `elsewhere`, which must do the same; most often without a wait. */
+  call<T>(inPlace: () => T, elsewhere: () => Promise<T>): T | Promise<T> {
     if (this.#slowCalls > 0) {
       this.#slowCalls -= 1;
-      return await elsewhere();
+      return elsewhere();
     }
     const began = performance.now();
     const result = inPlace();
     const ended = performance.now();
     if (ended - began > SLOW_MS) this.#slowCalls = SLOW_CALLS;
-    if (ended - this.#turnBegan > TURN_MS) {
-      await new Promise((resolve) => setImmediate(resolve));
-      this.#turnBegan = performance.now();
-    }
+    return ended - this.#turnBegan > TURN_MS ? this.#afterTurn(result) : result;
+  }
+
+  async #afterTurn<T>(result: T): Promise<T> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#turnBegan = performance.now();
     return result;
   }
 }

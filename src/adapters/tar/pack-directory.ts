@@ -7,6 +7,7 @@ import { defaultIgnorePatterns, IgnoreRules } from "./ignore-rules.js";
 import { mapAhead } from "./map-ahead.js";
 import { Pace } from "./pace.js";
 import { identityOf, unreadable, walkDirectory, type WalkedEntry } from "./walk-directory.js";
+import { WholeContent } from "./whole-content.js";
 import { writeTar } from "./write-tar.js";
 
 const READ_BYTES = 256 * 1024;
@@ -98,45 +99,52 @@ async function* archiveEntries(
     bytes += newBytes;
     options.onProgress?.({ files, bytes, totalBytes });
   };
+  const onRead = (read: number): void => {
+    count(0, read);
+  };
   const pace = new Pace();
-  const readAhead = (entry: WalkedEntry): Promise<PackedEntry> => readSmall(dir, entry, pace);
-  for await (const { entry, whole } of mapAhead(entries, READ_AHEAD, readAhead)) {
-    const { path, type, size, linkTarget } = entry;
-    const mode = type === "symlink" ? 0o777 : type === "directory" || entry.executable ? 0o755 : 0o644;
-    const content =
-      type === "file"
-        ? counted(whole ?? readUnchanged(dir, entry), (read) => {
-            count(0, read);
-          })
-        : nothing();
-    yield { path, type, mode, size, linkTarget, content };
-    if (type === "file") count(1, 0);
+  const readAhead = (entry: WalkedEntry): PackedEntry | Promise<PackedEntry> => readSmall(dir, entry, pace);
+  for await (const some of mapAhead(entries, READ_AHEAD, readAhead)) {
+    for (const { entry, whole } of some) {
+      const { path, type, size, linkTarget } = entry;
+      const mode = type === "symlink" ? 0o777 : type === "directory" || entry.executable ? 0o755 : 0o644;
+      const content =
+        whole === null ? counted(readUnchanged(dir, entry), onRead) : new WholeContent(whole, onRead);
+      yield { path, type, mode, size, linkTarget, content };
+      if (type === "file") count(1, 0);
+    }
   }
 }
 
 interface PackedEntry {
   readonly entry: WalkedEntry;
-  /** The pieces of a small file. */
-  readonly whole: readonly Uint8Array[] | null;
+  /** What a small file or anything else than a file holds; null for a large file. */
+  readonly whole: Uint8Array | null;
 }
 
-async function readSmall(dir: string, entry: WalkedEntry, pace: Pace): Promise<PackedEntry> {
-  if (entry.type !== "file" || entry.size > READ_BYTES) return { entry, whole: null };
-  const whole = await pace.call(
-    () => readInPlace(dir, entry),
+const EMPTY = new Uint8Array(0);
+
+function readSmall(dir: string, entry: WalkedEntry, pace: Pace): PackedEntry | Promise<PackedEntry> {
+  if (entry.type !== "file") return { entry, whole: EMPTY };
+  if (entry.size > READ_BYTES) return { entry, whole: null };
+  return pace.call(
+    () => ({ entry, whole: readInPlace(dir, entry) }),
     async () => {
-      const pieces: Uint8Array[] = [];
-      for await (const piece of readUnchanged(dir, entry)) pieces.push(piece);
-      return pieces;
+      const whole = Buffer.allocUnsafe(entry.size);
+      let done = 0;
+      for await (const piece of readUnchanged(dir, entry)) {
+        whole.set(piece, done);
+        done += piece.length;
+      }
+      return { entry, whole };
     },
   );
-  return { entry, whole };
 }
 
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** As {@link readUnchanged}, at once. */
-function readInPlace(dir: string, entry: WalkedEntry): readonly Uint8Array[] {
+function readInPlace(dir: string, entry: WalkedEntry): Uint8Array {
   const file = openInPlace(dir, entry);
   try {
     const bytes = Buffer.allocUnsafe(entry.size);
@@ -146,7 +154,7 @@ function readInPlace(dir: string, entry: WalkedEntry): readonly Uint8Array[] {
       done += read;
     }
     if (identityOf(fstatSync(file)) !== entry.identity) throw changed(entry);
-    return [bytes];
+    return bytes;
   } finally {
     closeSync(file);
   }
@@ -161,7 +169,7 @@ function openInPlace(dir: string, entry: WalkedEntry): number {
 }
 
 async function* counted(
-  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  pieces: AsyncIterable<Uint8Array>,
   onRead: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const piece of pieces) {
@@ -215,10 +223,4 @@ async function* gzip(bytes: ByteStream): AsyncGenerator<Uint8Array, void, undefi
     zipped.destroy();
     source.destroy();
   }
-}
-
-function nothing(): ByteStream {
-  return {
-    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
-  };
 }

@@ -1,7 +1,7 @@
-import { lstatSync, type Stats } from "node:fs";
+import { lstatSync, readlinkSync, type Stats } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { DinpError, limits } from "@dinp/core";
+import { DinpError, isDinpError, limits } from "@dinp/core";
 import type { IgnoreRules } from "./ignore-rules.js";
 import { mapAhead } from "./map-ahead.js";
 import { Pace } from "./pace.js";
@@ -41,9 +41,9 @@ export async function walkDirectory(
   const enter = async (path: string): Promise<void> => {
     const names = await namesOf(dir, path, rules);
     const found: WalkedEntry[] = [];
-    for await (const entry of mapAhead(names, DESCRIBED_AHEAD, (name) => describe(dir, name, pace))) {
+    for await (const some of mapAhead(names, DESCRIBED_AHEAD, (name) => describe(dir, name, pace))) {
       if (signal?.aborted === true) throw new DinpError("DINP_ABORTED", "Packing the folder was aborted.");
-      found.push(entry);
+      found.push(...some);
       if (entries.length + pending.length + found.length > limits.imageFilesMax) throw tooMany(dir);
     }
     for (const entry of found.reverse()) pending.push(entry);
@@ -68,26 +68,41 @@ async function namesOf(dir: string, path: string, rules: IgnoreRules): Promise<s
     .map(({ child }) => child);
 }
 
-async function describe(dir: string, path: string, pace: Pace): Promise<WalkedEntry> {
+function describe(dir: string, path: string, pace: Pace): WalkedEntry | Promise<WalkedEntry> {
   if (path.includes("\uFFFD")) {
     throw refused(path, "its name is not valid UTF-8", "Rename it, or list it in .dinpignore.");
   }
   const full = join(dir, path);
-  try {
-    const stats = await pace.call(
-      () => lstatSync(full),
-      () => lstat(full),
-    );
-    const common = { path, executable: (stats.mode & 0o111) !== 0, identity: identityOf(stats) };
-    if (stats.isFile()) return { ...common, type: "file", size: stats.size, linkTarget: null };
-    if (stats.isDirectory()) return { ...common, type: "directory", size: 0, linkTarget: null };
-    if (stats.isSymbolicLink()) {
-      return { ...common, type: "symlink", size: 0, linkTarget: await readlink(full) };
-    }
-  } catch (error) {
-    throw unreadable(path, error);
-  }
+  return pace.call(
+    () => {
+      try {
+        const stats = lstatSync(full);
+        return entryOf(path, stats, stats.isSymbolicLink() ? readlinkSync(full) : null);
+      } catch (error) {
+        throw refusalOf(path, error);
+      }
+    },
+    async () => {
+      try {
+        const stats = await lstat(full);
+        return entryOf(path, stats, stats.isSymbolicLink() ? await readlink(full) : null);
+      } catch (error) {
+        throw refusalOf(path, error);
+      }
+    },
+  );
+}
+
+function entryOf(path: string, stats: Stats, linkTarget: string | null): WalkedEntry {
+  const common = { path, linkTarget, executable: (stats.mode & 0o111) !== 0, identity: identityOf(stats) };
+  if (stats.isFile()) return { ...common, type: "file", size: stats.size };
+  if (stats.isDirectory()) return { ...common, type: "directory", size: 0 };
+  if (linkTarget !== null) return { ...common, type: "symlink", size: 0 };
   throw refused(path, "it is a socket, pipe or device", "Remove it, or list it in .dinpignore.");
+}
+
+function refusalOf(path: string, error: unknown): unknown {
+  return isDinpError(error) ? error : unreadable(path, error);
 }
 
 function refused(path: string, why: string, hint: string): DinpError {

@@ -2,6 +2,7 @@ import { DinpError, type ArchiveEntry } from "@dinp/core";
 import { ChunkBuffer } from "./chunk-buffer.js";
 import { EntryContent } from "./entry-content.js";
 import { encodeTarHeader, paddingOf } from "./header.js";
+import { WholeContent } from "./whole-content.js";
 
 const END_BYTES = 1024;
 
@@ -22,9 +23,10 @@ export async function* writeTar(
   while (chunks.hasFull) yield chunks.takeFull();
 }
 
-/** Adds a file's content without a wait, where it comes from {@link readTar} and lies there whole; else false. */
+/** Adds a file's content without a wait, where it lies there whole; else false. */
 function addAtHand({ path, size, content }: ArchiveEntry, chunks: ChunkBuffer): boolean {
-  const whole = content instanceof EntryContent ? content.takeWhole() : null;
+  const canBeWhole = content instanceof EntryContent || content instanceof WholeContent;
+  const whole = canBeWhole ? content.takeWhole() : null;
   if (whole === null) return false;
   if (whole.length !== size) throw wrongSize(path, size, whole.length);
   chunks.add(whole);

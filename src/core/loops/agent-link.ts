@@ -9,7 +9,7 @@ export interface AgentLinkOptions extends NodeSessionOptions {
   readonly link: ControlLinkServer;
   /** A node that was not heard of for this long counts as silent: when it is heard of again, that is news. */
   readonly silentAfterMs: number;
-  /** Told when a node was heard of for the first time or again after a silence, and of each connection's full report. */
+  /** Told when a node was heard of for the first time or again after a silence, and of each connection's full report and end. */
   readonly onSeen: () => void;
 }
 
@@ -94,6 +94,7 @@ export class AgentLink {
     const node = new NodeSession(session, this.#options, { end, seen, reported: onSeen });
     const older = this.#sessions.get(nodeId);
     this.#sessions.set(nodeId, node);
+    if (older !== undefined) onSeen();
     try {
       // A report that the older one still holds would be written over what this one brings.
       older?.end();
@@ -103,7 +104,10 @@ export class AgentLink {
       if (!isAborted(signal))
         logger.warn("an agent's session ended", { node: nodeId, error: messageOf(error) });
     } finally {
-      if (this.#sessions.get(nodeId) === node) this.#sessions.delete(nodeId);
+      if (this.#sessions.get(nodeId) === node) {
+        this.#sessions.delete(nodeId);
+        onSeen();
+      }
       await session.close().catch(() => undefined);
     }
   }

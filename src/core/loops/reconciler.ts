@@ -70,7 +70,7 @@ export class Reconciler {
     this.#auditedAt = this.#leaderSince;
   }
 
-  /** A node was heard of for the first time or again, or has told all that runs there. */
+  /** A node was heard of for the first time or again, has told all that runs there, or is not connected any more. */
   noteHeard(): void {
     this.#planner.noteHeard();
     this.#news.wake();

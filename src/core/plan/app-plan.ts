@@ -9,7 +9,7 @@ import type {
 } from "../model/records.js";
 import type { CapacityLedger, MisfitCode } from "./capacity.js";
 import type { ClusterView } from "./cluster-view.js";
-import { type AppInstances, type Instance, sortInstances } from "./instances.js";
+import { type AppInstances, sortInstances } from "./instances.js";
 import type { NodeHealth } from "./node-health.js";
 import type {
   AdoptAction,
@@ -22,6 +22,7 @@ import type {
   WakeTime,
 } from "./plan.js";
 import { nextStartAt, type PlanPolicy, surgeOf } from "./policy.js";
+import { retire, retireReplaced, retireSurplus } from "./retire.js";
 import { judgeRollout, type Target } from "./rollout.js";
 
 /** What an app's plan waits for besides its own records and the time; filled in by planning. */
@@ -29,6 +30,8 @@ export interface Waits {
   /** A router that has not let go of an instance. */
   routers: boolean;
   room: MissingRoom | null;
+  /** The word of a node about an instance that only records call ready. */
+  word: boolean;
 }
 
 /** Room for one more instance of the release, and why there is none. */
@@ -44,6 +47,8 @@ export interface PlanContext {
   readonly now: number;
   readonly policy: PlanPolicy;
   readonly health: ReadonlyMap<NodeId, NodeHealth>;
+  /** Nodes that have told this leader what runs there, and are heard: what is known of others is from records alone. */
+  readonly vouching: ReadonlySet<NodeId>;
   readonly ledger: CapacityLedger;
   /** Placements of releases older than this leader wait until then for nodes to report; null: they need not. */
   readonly reportsUntil: number | null;
@@ -53,7 +58,8 @@ export interface PlanContext {
   readonly budget: { inferredStops: number };
 }
 
-interface Draft {
+/** What an app's plan is made of, as it is made. */
+export interface Draft {
   readonly place: PlaceAction[];
   readonly move: MoveAction[];
   readonly forget: ForgetAction[];
@@ -157,8 +163,10 @@ function holdNumber(
   const room = others.length === 0 ? app.instances : app.instances + surgeOf(app.instances, context.policy);
   const missing = Math.min(app.instances - have, room - have - others.length);
   if (missing > 0) place(app, release, missing, target.fallback, draft, context);
-  retireSurplus(own, have - app.instances, app, draft, context);
-  retireReplaced(app, release, own, others, target.fallback, draft, context);
+  if (have > app.instances && !mustAwaitReports(app, draft, context))
+    retireSurplus(app, own, have - app.instances, draft, context);
+  const reason = target.fallback ?? `release ${String(release.number)} replaces it`;
+  retireReplaced(app, own, others, reason, draft, context);
 }
 
 function place(
@@ -211,73 +219,6 @@ function mustAwaitReports(app: App, draft: Draft, context: PlanContext): boolean
   draft.refused.push({ appId: app.id, code: "nodes-not-reported", reason, retryAt });
   context.wake.by(retryAt);
   return true;
-}
-
-/**
- * Fewer are wanted than run: those that serve least go first, so the wanted number of ready ones stays. While one that only records
- * call ready is needed for that number, it and those that were to leave after it wait: until another is ready, or its node is heard or lost.
- */
-function retireSurplus(
-  own: readonly Instance[],
-  surplus: number,
-  app: App,
-  draft: Draft,
-  context: PlanContext,
-): void {
-  if (surplus <= 0 || mustAwaitReports(app, draft, context)) return;
-  const order = [...own].sort((a, b) => retireRank(a, context) - retireRank(b, context));
-  const reason = `${String(app.instances)} wanted, ${String(own.length)} run`;
-  let spareReady = own.filter(({ ready }) => ready).length - app.instances;
-  for (const instance of order.slice(0, surplus)) {
-    if (instance.ready && spareReady <= 0) return;
-    if (instance.ready) spareReady -= 1;
-    retire(instance, reason, draft);
-  }
-}
-
-/**
- * What only records vouch for before what its node has told, not ready before ready, cordoned before not, then from the
- * fullest node.
- */
-function retireRank(instance: Instance, context: PlanContext): number {
-  const { nodeId } = instance.placement;
-  const cordoned = context.view.get("node", nodeId)?.cordoned === true;
-  const crowd = Math.min(context.ledger.instancesOn(nodeId), 999_999);
-  return (
-    (isVouchedFor(instance, context) ? 4_000_000 : 0) +
-    (instance.ready ? 2_000_000 : 0) +
-    (cordoned ? 0 : 1_000_000) -
-    crowd
-  );
-}
-
-/** Its node has told this leader what runs there, and is heard. */
-function isVouchedFor({ placement }: Instance, { health, facts }: PlanContext): boolean {
-  return health.get(placement.nodeId) === "live" && (facts.isReported?.(placement.nodeId) ?? true);
-}
-
-/** Old releases leave as far as ready instances of the target make up for them; what only records call ready does not. */
-function retireReplaced(
-  app: App,
-  release: Release,
-  own: readonly Instance[],
-  others: readonly Instance[],
-  fallback: string | null,
-  draft: Draft,
-  context: PlanContext,
-): void {
-  const reason = fallback ?? `release ${String(release.number)} replaces it`;
-  const readyOwn = own.filter((instance) => instance.ready && isVouchedFor(instance, context)).length;
-  const readyOthers = others.filter((instance) => instance.ready);
-  for (const instance of others) if (!instance.ready) retire(instance, reason, draft);
-  const spare = readyOwn + readyOthers.length - app.instances;
-  const order = [...readyOthers].sort((a, b) => retireRank(a, context) - retireRank(b, context));
-  for (const instance of order.slice(0, Math.max(0, spare))) retire(instance, reason, draft);
-}
-
-function retire(instance: Instance, reason: string, draft: Draft): void {
-  const served = instance.status?.readyAt != null;
-  draft.move.push({ placement: instance.placement, to: served ? "draining" : "stopped", reason });
 }
 
 /** Running instances without a placement: kept while they are wanted, else stopped within the budget. */

@@ -39,7 +39,7 @@ export class Planner {
     }
   }
 
-  /** A node was heard of for the first time, or again after a silence. */
+  /** A node was heard of for the first time, or again after a silence; it has told all that runs there, or is not connected any more. */
   noteHeard(): void {
     if (this.#cluster !== null) this.#cluster.judgedUntil = -Infinity;
   }
@@ -53,8 +53,8 @@ export class Planner {
   plan(facts: PlanFacts, now: number, policy: PlanPolicy): Plan {
     const cluster = this.#refresh(facts, now, policy);
     const looked = this.#dirty === null ? allOwners(this.#view) : this.#dirty;
-    const { ledger, health, reportsUntil } = cluster;
-    const shared = { view: this.#view, facts, now, policy, health, ledger, reportsUntil };
+    const { ledger, health, vouching, reportsUntil } = cluster;
+    const shared = { view: this.#view, facts, now, policy, health, vouching, ledger, reportsUntil };
     const budget = { inferredStops: policy.inferredStopsMax - facts.recentInferredStops };
     const plan = { apps: [] as AppPlan[], refused: [] as Refusal[], looked };
     this.#dirty = new Set();
@@ -63,7 +63,7 @@ export class Planner {
       for (const id of this.#waits.inTurn(looked)) {
         this.#look(
           id,
-          { ...shared, budget, wake: new WakeTime(), waits: { routers: false, room: null } },
+          { ...shared, budget, wake: new WakeTime(), waits: { routers: false, room: null, word: false } },
           plan,
         );
       }
@@ -125,6 +125,7 @@ export class Planner {
       Object.assign(judged, judgeCluster(this.#view, facts, now, policy));
       this.#noteHealth(before.health, judged.health, nodes);
       if (judged.reportsUntil === null) this.#mark(this.#waits.reports);
+      if (!isSameSet(before.vouching, judged.vouching)) this.#mark(this.#waits.word);
     }
     if (before.ledger.covers(nodes)) before.ledger.refresh(nodes, judged.health);
     else judged.ledger = new CapacityLedger(this.#view, judged.health);
@@ -166,6 +167,7 @@ export class Planner {
 /** What all apps share, kept from plan to plan. */
 interface Cluster {
   health: ReadonlyMap<NodeId, NodeHealth>;
+  vouching: ReadonlySet<NodeId>;
   ledger: CapacityLedger;
   /** Placements of older releases wait this long for nodes that have not reported yet; null: they need not. */
   reportsUntil: number | null;
@@ -189,10 +191,22 @@ function judgeCluster(
   const nodes = [...view.all("node")];
   const health = judgeNodes(nodes, facts, now, policy, wake);
   const until = facts.leaderSince + Math.min(policy.firstReportMs, policy.leaderGraceMs);
-  const isReported = facts.isReported ?? (() => true);
-  const mustWait = now < until && nodes.some((node) => !isReported(node.id));
+  const reported = new Set(nodes.map(({ id }) => id).filter((id) => facts.isReported?.(id) ?? true));
+  const mustWait = now < until && reported.size < nodes.length;
   if (mustWait) wake.by(until);
-  return { health, reportsUntil: mustWait ? until : null, judgedUntil: wake.at ?? Infinity, wakeAt: wake.at };
+  return {
+    health,
+    vouching: new Set([...reported].filter((id) => health.get(id) === "live")),
+    reportsUntil: mustWait ? until : null,
+    judgedUntil: wake.at ?? Infinity,
+    wakeAt: wake.at,
+  };
+}
+
+function isSameSet(a: ReadonlySet<NodeId>, b: ReadonlySet<NodeId>): boolean {
+  if (a.size !== b.size) return false;
+  for (const id of a) if (!b.has(id)) return false;
+  return true;
 }
 
 /** The apps that wait for something other than their own records or the time. */
@@ -200,9 +214,11 @@ class Waiting {
   readonly routers = new Set<AppId>();
   readonly budget = new Set<AppId>();
   readonly reports = new Set<AppId>();
+  readonly word = new Set<AppId>();
   readonly room = new Map<AppId, MissingRoom>();
   /** Of those that wait for room: a lower number has waited longer. */
   readonly #turns = new Map<AppId, number>();
+  readonly #all = [this.routers, this.budget, this.reports, this.word, this.room, this.#turns];
   #nextTurn = 0;
 
   /** Those that wait for room first, as long as they have waited; then the others, by id. */
@@ -222,6 +238,7 @@ class Waiting {
     const turn = this.#turns.get(id) ?? this.#nextTurn;
     this.forget(id);
     if (waits.routers) this.routers.add(id);
+    if (waits.word) this.word.add(id);
     if (waits.room !== null) {
       this.room.set(id, waits.room);
       this.#turns.set(id, turn);
@@ -234,11 +251,11 @@ class Waiting {
   }
 
   forget(id: AppId): void {
-    for (const kept of [this.routers, this.budget, this.reports, this.room, this.#turns]) kept.delete(id);
+    for (const kept of this.#all) kept.delete(id);
   }
 
   clear(): void {
-    for (const kept of [this.routers, this.budget, this.reports, this.room, this.#turns]) kept.clear();
+    for (const kept of this.#all) kept.clear();
   }
 }
 
