@@ -9,18 +9,10 @@ import type {
 } from "../model/records.js";
 import type { CapacityLedger, MisfitCode } from "./capacity.js";
 import type { ClusterView } from "./cluster-view.js";
+import type { Draft } from "./draft.js";
 import { type AppInstances, sortInstances } from "./instances.js";
 import type { NodeHealth } from "./node-health.js";
-import type {
-  AdoptAction,
-  AppPlan,
-  ForgetAction,
-  MoveAction,
-  PlaceAction,
-  PlanFacts,
-  Refusal,
-  WakeTime,
-} from "./plan.js";
+import type { AdoptAction, AppPlan, PlanFacts, Refusal, WakeTime } from "./plan.js";
 import { nextStartAt, type PlanPolicy, surgeOf } from "./policy.js";
 import { retire, retireReplaced, retireSurplus } from "./retire.js";
 import { judgeRollout, type Target } from "./rollout.js";
@@ -56,16 +48,6 @@ export interface PlanContext {
   readonly waits: Waits;
   /** How many more inferred stops this plan may contain; counted down. */
   readonly budget: { inferredStops: number };
-}
-
-/** What an app's plan is made of, as it is made. */
-export interface Draft {
-  readonly place: PlaceAction[];
-  readonly move: MoveAction[];
-  readonly forget: ForgetAction[];
-  readonly adopt: AdoptAction[];
-  readonly crashes: CrashRecord[];
-  readonly refused: Refusal[];
 }
 
 /** What one app needs, from the view alone: see {@link AppPlan}. */

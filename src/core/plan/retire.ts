@@ -1,5 +1,6 @@
 import type { App } from "../model/records.js";
-import type { Draft, PlanContext } from "./app-plan.js";
+import type { PlanContext } from "./app-plan.js";
+import type { Draft } from "./draft.js";
 import type { Instance } from "./instances.js";
 
 /**
