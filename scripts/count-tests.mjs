@@ -18,7 +18,8 @@ const report = readReport();
 const { passed, failed } = countTests(report, Number(exitCode));
 if (failures !== undefined && failed > 0) {
   const described = describeFailures(report);
-  const text = described.length > 0 ? described : ["something outside of the tests: see the end of the run's output"];
+  const text =
+    described.length > 0 ? described : ["something outside of the tests: see the end of the run's output"];
   appendFileSync(failures, `${text.join("\n")}\n`);
 }
 console.log(`${String(passed)} ${String(failed)}`);
