@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { bareEnvironment } from "../lib/environment.js";
 
-/** Of the kernel's clock in /proc. */
-const TICK_MS = 10;
 const START_MS_MAX = 120_000;
 
 /** One `dinp-router`, as operators run it; it is registered already. */
@@ -46,17 +44,25 @@ export class RouterProcess {
     }
   }
 
-  /** User and system time since its start. */
+  /** Time on a processor since its start, of all its threads: as the scheduler counts it, not by ticks of a clock that timers run with. */
   get cpuMs(): number {
-    const [, rest = ""] = readFileSync(`/proc/${String(this.#child.pid)}/stat`, "utf8").split(") ");
-    const fields = rest.split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    const tasks = `/proc/${String(this.#child.pid)}/task`;
+    return readdirSync(tasks).reduce((sum, task) => sum + onProcessorMs(`${tasks}/${task}/schedstat`), 0);
   }
 
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
     this.#child.kill("SIGKILL");
     await ended;
+  }
+}
+
+/** A thread that has ended meanwhile counts nothing. */
+function onProcessorMs(path: string): number {
+  try {
+    return Number(readFileSync(path, "utf8").split(" ")[0]) / 1e6;
+  } catch {
+    return 0;
   }
 }
 

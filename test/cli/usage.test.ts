@@ -1,9 +1,12 @@
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { makeCertificates } from "../../scripts/lib/services/certificates.mjs";
 import type { UpOptions } from "../../src/adapters/cli/index.js";
 import { runCli } from "./run-cli.js";
 
@@ -155,6 +158,9 @@ describe("what a terminal or a shell may do", () => {
   });
 });
 
+const untrusted =
+  /Cannot reach the API at https:\/\/127\.0\.0\.1:\d+ \(nobody that is trusted has signed its certificate\)[^]*NODE_EXTRA_CA_CERTS/;
+
 describe("an API that is not there", () => {
   it("ends with 4 and says how to start or name one", async () => {
     const server = createServer().listen(0, "127.0.0.1");
@@ -176,6 +182,24 @@ describe("an API that is not there", () => {
       env: { DINP_API: `http://127.0.0.1:${String(port)}`, DINP_DEBUG: "1" },
     });
     expect(debugged.err).toContain("    at ");
+  });
+
+  it("says what to do about a certificate that nobody trusted has signed, and not to start another one", async () => {
+    const { key, certificate } = await makeCertificates(folder);
+    const tls = { key: await readFile(key), cert: await readFile(certificate) };
+    const server = createTlsServer(tls, (_request, response) => response.end()).listen(0, "127.0.0.1");
+    onTestFinished(async () => {
+      server.close();
+      await once(server, "close");
+    });
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const env = { DINP_API: `https://127.0.0.1:${String(port)}` };
+    const { code, err } = await runCli(["apps"], { env });
+    expect([code, err]).toEqual([4, expect.stringMatching(untrusted) as string]);
+    const doctor = await runCli(["doctor"], { env });
+    expect([doctor.code, doctor.out]).toEqual([1, expect.stringMatching(untrusted) as string]);
+    for (const text of [err, doctor.out]) expect(text).not.toContain("Start it");
   });
 
   it("that is something else ends with 4 too", async () => {

@@ -118,7 +118,7 @@ function ownHint(context: Context, error: DinpError): string | undefined {
         ? `Run "dinp login --api ${api.url}" with the token that "dinp up" printed.`
         : `The stored token is no longer good. Run "dinp login --api ${api.url}".`;
     case "DINP_UNAVAILABLE":
-      if (isAnswered) return undefined;
+      if (isAnswered || error.details["distrusted"] === true) return undefined;
       return `Start it with "dinp up", or name another: --api URL, DINP_API, or "dinp login --api URL".`;
     default:
       return undefined;

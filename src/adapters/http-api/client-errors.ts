@@ -30,8 +30,7 @@ export function errorOf(body: unknown, status: number, url: string): DinpError {
   });
 }
 
-const UNKNOWN_AUTHORITY =
-  "nobody that is trusted has signed its certificate; NODE_EXTRA_CA_CERTS names a file of further authorities";
+const UNKNOWN_AUTHORITY = "nobody that is trusted has signed its certificate";
 
 /** What codes of failed connections mean, in words. */
 const reasons: ReadonlyMap<string, string> = new Map([
@@ -40,6 +39,8 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["SELF_SIGNED_CERT_IN_CHAIN", UNKNOWN_AUTHORITY],
   ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", UNKNOWN_AUTHORITY],
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", UNKNOWN_AUTHORITY],
+  ["CERT_NOT_YET_VALID", "its certificate is not valid yet"],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", "its certificate is for other names"],
   ["EAI_AGAIN", "the host's name could not be looked up"],
   ["ECONNREFUSED", "connection refused"],
   ["ECONNRESET", "the connection broke"],
@@ -54,8 +55,38 @@ const reasons: ReadonlyMap<string, string> = new Map([
 
 /** The innermost reason of a failed exchange: `fetch` hides it in `cause`. */
 export function reasonOf(error: unknown): string {
-  const inner = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  if (inner instanceof Error && "code" in inner && typeof inner.code === "string")
-    return reasons.get(inner.code) ?? inner.code;
-  return messageOf(inner);
+  const code = codeOf(error);
+  return code === null ? messageOf(innerOf(error)) : (reasons.get(code) ?? code);
+}
+
+/** What to do about a server whose certificate is not believed; null when that is not what failed. */
+export function certificateAdvice(error: unknown): string | null {
+  return advices.get(codeOf(error) ?? "") ?? null;
+}
+
+const TRUST_IT =
+  "If that server is meant, set NODE_EXTRA_CA_CERTS to the file of its authority's certificate before the program starts.";
+const RENEW_IT =
+  "Whoever runs the server has to renew its certificate; see that the clock is right here and there.";
+
+const advices: ReadonlyMap<string, string> = new Map([
+  ["CERT_HAS_EXPIRED", RENEW_IT],
+  ["CERT_NOT_YET_VALID", RENEW_IT],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", TRUST_IT],
+  ["SELF_SIGNED_CERT_IN_CHAIN", TRUST_IT],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", TRUST_IT],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", TRUST_IT],
+  [
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+    "Use a name or an address that its certificate is for, or have it made for this one.",
+  ],
+]);
+
+function innerOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error;
+}
+
+function codeOf(error: unknown): string | null {
+  const inner = innerOf(error);
+  return inner instanceof Error && "code" in inner && typeof inner.code === "string" ? inner.code : null;
 }

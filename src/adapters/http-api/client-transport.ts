@@ -1,5 +1,5 @@
 import { DinpError, isDinpError } from "@dinp/core";
-import { errorOf, isObject, reasonOf } from "./client-errors.js";
+import { certificateAdvice, errorOf, isObject, reasonOf } from "./client-errors.js";
 import { exchangeByFetch, type ApiAnswer, type ApiRequest, type Exchange } from "./exchange.js";
 import { lines } from "./ndjson.js";
 
@@ -264,7 +264,11 @@ export class ClientTransport {
   /** `hasBegun`: part of the answer came. Then `details.brokeOff` is true. */
   #lost(error: unknown, timedOut: boolean, hasBegun = false): DinpError {
     const url = this.#base.href.replace(/\/$/, "");
-    const details = hasBegun ? { brokeOff: true } : {};
+    const distrust = certificateAdvice(error);
+    const details = {
+      ...(hasBegun ? { brokeOff: true } : {}),
+      ...(distrust === null ? {} : { distrusted: true }),
+    };
     if (timedOut) {
       return new DinpError("DINP_TIMEOUT", `The API at ${url} did not answer in time.`, {
         retryable: true,
@@ -277,7 +281,7 @@ export class ClientTransport {
       retryable: true,
       details,
       cause: error,
-      hint: "Is `dinp up` running? If the API is elsewhere, say its URL.",
+      hint: distrust ?? "Is `dinp up` running? If the API is elsewhere, say its URL.",
     });
   }
 }

@@ -89,7 +89,8 @@ async function checkConnection(context: Context, flags: ConnectionFlags): Promis
     info = await client.info({ signal });
   } catch (error) {
     const why = signal.aborted ? `no answer within ${String(API_MS / 1000)} s` : messageOf(error);
-    const hint = "Start it with dinp up, or name another with --api URL.";
+    const distrusted = isDinpError(error) && error.details["distrusted"] === true ? error.hint : undefined;
+    const hint = distrusted ?? "Start it with dinp up, or name another with --api URL.";
     return { checks: [fail("API", why.includes(url) ? why : `${url}: ${why}`, hint)], routerUrl: null };
   }
   const checks = [
