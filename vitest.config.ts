@@ -14,6 +14,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/costs.ts"],
     // Bounds of what hangs: whatever is awaited ends its wait when it comes, and a busy machine may take its time.
     testTimeout: 120_000,
     hookTimeout: 120_000,
