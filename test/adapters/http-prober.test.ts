@@ -75,14 +75,16 @@ describe("createHttpProber", () => {
             const socket = connect({ host: "127.0.0.1", port: 1 });
             socket.once("error", ({ code }) => resolve(code));
           });
-          // What was open while the program began may be closed at any later time, and leave room again.
-          for (let starved = 0, tries = 0; starved < 5; tries += 1) {
+          // What was open while the program began may be closed at any time, and leave room again: a probe counts when there is
+          // still none after it.
+          const check = ${JSON.stringify(check)};
+          let result;
+          for (let tries = 0; ; tries += 1) {
             if (tries === 1000) throw new Error("There is always a descriptor left.");
             try { for (;;) openSync("/dev/null", "r"); } catch {}
-            starved = (await connectError()) === "EMFILE" ? starved + 1 : 0;
+            result = await prober.probe({ host: "127.0.0.1", port: 1, check }, { timeoutMs: 1000, signal });
+            if ((await connectError()) === "EMFILE") break;
           }
-          const check = ${JSON.stringify(check)};
-          const result = await prober.probe({ host: "127.0.0.1", port: 1, check }, { timeoutMs: 1000, signal });
           process.stdout.write(JSON.stringify(result));`,
         resolveDir: process.cwd(),
       },
