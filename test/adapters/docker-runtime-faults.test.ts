@@ -55,9 +55,19 @@ describeWithServices(["docker"], "docker runtime, and an engine that is killed",
 
   async function running(parts: Partial<InstanceSpec> = {}): Promise<InstanceSpec> {
     const spec = await harness.spec(await harness.image(programs), parts);
-    await harness.runtime.start(spec);
-    await answerOf(spec.port);
+    expect(await harness.runtime.start(spec)).toMatchObject({ state: "running" });
+    await answerOf(spec.port).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await asEngineSees(spec)}`);
+    });
     return spec;
+  }
+
+  /** For whoever reads of a failure: the instance, and its container. */
+  async function asEngineSees({ instanceId }: InstanceSpec): Promise<string> {
+    const found = (await containers()).find(({ Labels }) => Object.values(Labels).includes(instanceId));
+    const path = `/containers/${found?.Id ?? "none"}/json`;
+    const inspected = await engine.client.ask("GET", path).catch(String);
+    return JSON.stringify([await harness.runtime.list(), inspected]).slice(0, 8_000);
   }
 
   async function removeAll(): Promise<void> {

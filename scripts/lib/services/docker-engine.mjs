@@ -145,7 +145,7 @@ export async function stopEngine(folder, engine) {
   await killStrays(folder);
   await killPids(cgroupProcesses(engine.cgroup));
   await unmountBelow([folder, engine.run]);
-  removeCgroups(engine.cgroup);
+  await removeCgroups(engine.cgroup);
   removeShimSockets(join(engine.run, "containerd"));
   rmSync(engine.run, { recursive: true, force: true });
 }

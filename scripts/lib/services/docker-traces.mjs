@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { runCommand, tryCommand } from "./command.mjs";
 
 const CGROUPS = "/sys/fs/cgroup";
@@ -90,7 +91,29 @@ export function cgroupProcesses(name) {
   return [...new Set(pids.map(Number))];
 }
 
+/** A process that has ended may be counted in its cgroup for a moment longer. */
+const CGROUP_BUSY_MS = 10_000;
+const LOOK_EVERY_MS = 20;
+
 /** Removes a cgroup whose processes have ended. @param {string} name */
-export function removeCgroups(name) {
-  for (const folder of cgroupFolders(name).flatMap(treeOf)) rmdirSync(folder);
+export async function removeCgroups(name) {
+  const until = performance.now() + CGROUP_BUSY_MS;
+  for (const folder of cgroupFolders(name).flatMap(treeOf)) {
+    while (!isRemoved(folder)) {
+      if (performance.now() > until)
+        throw new Error(`The cgroup ${folder} still has processes that have ended.`);
+      await setTimeout(LOOK_EVERY_MS);
+    }
+  }
+}
+
+/** False when it is busy. @param {string} folder */
+function isRemoved(folder) {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EBUSY") return false;
+    throw error;
+  }
 }
