@@ -45,6 +45,24 @@ describe("how programs of a cluster start", () => {
     },
   );
 
+  it(
+    "an agent lets instances pass through its folder, whatever the umask says",
+    { timeout: 480_000 },
+    async () => {
+      const usual = process.umask(0o077);
+      onTestFinished(() => {
+        process.umask(usual);
+      });
+      const flags = [
+        ...["--id", "n1", "--cluster-id", "one", "--data-dir", join(await folder(), "data")],
+        ...["--address", "127.0.0.1", "--runtime", "process", "--servers", "http://127.0.0.1:9"],
+        ...["--plaintext", "true", ...registry],
+      ];
+      const agent = await started("dinp-agent", flags, /runs instances/);
+      expect(await agent.end("SIGTERM")).toBe(0);
+    },
+  );
+
   it("an agent's folder is of one cluster, one node and one runtime", { timeout: 480_000 }, async () => {
     const dataDir = await folder();
     const flags = (id: string, cluster: string): readonly string[] => [

@@ -131,10 +131,11 @@ async function openRuntime(
 async function prepareFolders(dataDir: string): Promise<{ readonly agent: string; readonly node: string }> {
   const folders = { agent: join(dataDir, "agent"), node: join(dataDir, "node") };
   await mkdir(dataDir, { recursive: true });
-  // Instances of other users must be able to pass through to what they run.
-  await chmod(dataDir, 0o711);
   await mkdir(folders.agent, { recursive: true, mode: 0o700 });
-  await mkdir(folders.node, { recursive: true, mode: 0o711 });
+  await mkdir(folders.node, { recursive: true });
+  // Instances of other users must be able to pass through to what they run, whatever the umask says.
+  await chmod(dataDir, 0o711);
+  await chmod(folders.node, 0o711);
   return folders;
 }
 

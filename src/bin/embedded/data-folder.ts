@@ -40,6 +40,8 @@ export async function prepareDataFolder(path: string): Promise<DataFolder> {
       await chmod(secret, 0o700);
     }
     await makeFolder(folder.node, 0o711);
+    // Whatever the umask says: instances of other users pass through.
+    await chmod(folder.node, 0o711);
     return folder;
   } catch (error) {
     if (error instanceof DinpError) throw error;

@@ -14,7 +14,7 @@ export async function assertPassable(root: string): Promise<void> {
       throw new DinpError(
         "DINP_INVALID",
         `Apps run as users of their own and cannot get to ${root}: ${folder} lets no other user pass.`,
-        { hint: `Choose another data folder with --data DIR, or run: chmod o+x ${folder}` },
+        { hint: `Choose another data folder, or run: chmod o+x ${folder}` },
       );
     }
     if (folder === dirname(folder)) return;

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Context } from "../context.js";
 import { printTable } from "../table.js";
-import { formatAgo, printable, toJson } from "../text.js";
+import { formatAgo, formatDuration, printable, toJson } from "../text.js";
 import { flagsOf, withRead, type ReadFlags } from "./shared-options.js";
 
 interface JoinTokenFlags extends ReadFlags {
@@ -58,8 +58,8 @@ async function makeToken(context: Context, flags: JoinTokenFlags): Promise<void>
     return;
   }
   context.out.line(token.secret);
-  const minutes = Math.round((token.expiresAt - token.createdAt) / 60_000);
-  context.err.line(`Nodes can join by this token (${token.id}) for ${String(minutes)} minutes`);
+  const validFor = formatDuration(token.expiresAt - token.createdAt);
+  context.err.line(`Nodes can join by this token (${token.id}) for ${validFor}`);
 }
 
 async function listTokens(context: Context, flags: ReadFlags): Promise<void> {
