@@ -5,13 +5,14 @@ import { container as root } from "tsyringe";
 import { createHttpApi } from "@dinp/core/http-api";
 import { createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { imageRegistryOf } from "../cluster/image-registry.js";
+import { watchCertificate } from "../cluster/certificate-doubts.js";
 import { listenerTls } from "../cluster/listener-tls.js";
 import { platformFolders, providePlatformParts } from "../cluster/platform-parts.js";
 import { stateStoreOf } from "../cluster/state-store.js";
 import { part, provide, registerPlatform, tokens } from "../compose/index.js";
 import { builderSection } from "../config/builder-section.js";
 import { buildSection, secretsSection } from "../config/server-section.js";
-import type { Settings, ValuesOf } from "../config/setting.js";
+import type { HostPort, Settings, ValuesOf } from "../config/setting.js";
 import { clusterSection, registrySection, storeSection } from "../config/shared-sections.js";
 import { readTemplates } from "../host/templates.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
@@ -49,7 +50,7 @@ SIGTERM and SIGINT: builds that are under way may end within a few seconds; othe
 };
 
 async function run(config: Config, context: ProgramContext): Promise<void> {
-  const { logger, observer, interrupt, undo, say, version } = context;
+  const { logger, metrics, observer, interrupt, undo, say, version } = context;
   const { builder: own, cluster } = config;
   const tls = await listenerTls("builder", own);
   const container = root.createChildContainer();
@@ -65,8 +66,17 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
     platform: part(container, tokens.platform),
     ...(tls === null ? {} : { tls }),
   });
-  say(`dinp-builder takes builds at ${await api.start()}`);
+  const listens = await api.start();
+  if (tls !== null) {
+    const options = { logger, metrics, section: "builder", now: createSystemClock().now() };
+    watchCertificate({ cert: tls.cert, urls: isEveryAddress(own.listen) ? [] : [listens] }, options);
+  }
+  say(`dinp-builder takes builds at ${listens}`);
   undo.push(() => api.close());
   await interrupt.stopped();
   observer.end();
+}
+
+function isEveryAddress({ host }: HostPort): boolean {
+  return host === "0.0.0.0" || host === "::";
 }

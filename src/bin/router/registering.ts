@@ -69,12 +69,19 @@ export async function registeringAt(
         return registered;
       } catch (error) {
         if (isDinpError(error, "DINP_ABORTED")) throw error;
-        failures.push(error);
+        failures.push(isDinpError(error, "DINP_UNAUTHENTICATED") ? tokenRefused(server.url, error) : error);
       }
     }
     // One that answers says more than those that do not.
     throw failures.find((failure) => !isDinpError(failure) || !failure.retryable) ?? failures.at(-1);
   };
+}
+
+function tokenRefused(url: string, cause: unknown): DinpError {
+  return new DinpError("DINP_UNAUTHENTICATED", `The router's token is not valid at ${url}, or no longer.`, {
+    hint: 'Make one ("dinp routers token"), and start the router with it: router.token.',
+    cause,
+  });
 }
 
 async function assertCluster(

@@ -7,6 +7,7 @@ import { createHttpApi } from "@dinp/core/http-api";
 import { createRedisRouteTable } from "@dinp/core/redis";
 import { createSystemClock, createSystemRandom } from "@dinp/core/system";
 import { createWebSocketLinkServer } from "@dinp/core/websocket";
+import { watchCertificate } from "../cluster/certificate-doubts.js";
 import { listenerTls } from "../cluster/listener-tls.js";
 import { ownId } from "../cluster/own-id.js";
 import { platformFolders, providePlatformParts } from "../cluster/platform-parts.js";
@@ -149,6 +150,10 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   const listens = await api.start();
   undo.push(() => api.close());
   apiUrl = own.url ?? listens;
+  if (tls !== null) {
+    const use = { cert: tls.cert, urls: [apiUrl, linkUrl] };
+    watchCertificate(use, { logger, metrics, section: "server", now: clock.now() });
+  }
   ended = server.run(working.signal);
   ended.catch(() => undefined);
   const tokenFile = await ensureAdminToken({

@@ -3,7 +3,7 @@ import type { Clock, LocalState, Logger } from "../ports/system.js";
 import { isAborted } from "./abort.js";
 import { Latch } from "./latch.js";
 import { readMark, writeMark, type RegistrationMark } from "./registration-mark.js";
-import { Backoff, runTogether, sleepQuietly } from "./tasks.js";
+import { Backoff, hintOf, runTogether, sleepQuietly } from "./tasks.js";
 
 /** Between one confirmation and the next. */
 const CONFIRM_EVERY_MS = 60_000;
@@ -123,7 +123,10 @@ class Registrar implements RouterRegistrar {
     if (isHopeless && !this.#registered.isOpen()) throw error;
     const reason = messageOf(error);
     if (this.#problem !== reason)
-      this.#options.logger.warn("the registration cannot be confirmed; it is tried again", { reason });
+      this.#options.logger.warn("the registration cannot be confirmed; it is tried again", {
+        reason,
+        ...hintOf(error),
+      });
     this.#problem = reason;
   }
 

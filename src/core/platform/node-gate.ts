@@ -165,7 +165,7 @@ function keyNotValid(nodeId: NodeId): DinpError {
 
 function joinTokenNotValid(): DinpError {
   return new DinpError("DINP_UNAUTHENTICATED", "The join token is not valid here, or no longer.", {
-    hint: 'Make a new one: "dinp nodes join-token".',
+    hint: 'Make a new one ("dinp nodes join-token"), and start the agent again with it.',
   });
 }
 

@@ -66,7 +66,9 @@ function tellNext(context: Context, { keys, unnamed }: SecretKeysView): void {
     context.err.line(`Secrets are sealed with keys that are not there: ${missing.join(", ")}. Restore them.`);
   const idle = keys.filter(({ state, sealed }) => state === "opens" && sealed === 0).map(({ name }) => name);
   if (unnamed === 0 && idle.length > 0)
-    context.err.line(`Not needed any more, and may be removed from the file: ${idle.join(", ")}`);
+    context.err.line(
+      `Nothing is sealed with ${idle.join(", ")}: unless it is to seal from now on, it may be removed from the file.`,
+    );
 }
 
 async function rotate(
