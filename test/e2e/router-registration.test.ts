@@ -9,7 +9,7 @@ import { OwnRedis } from "../adapters/redis-support/own-redis.js";
 import { startPlatform, webApp, type PlatformFixture } from "../cli/platform-fixture.js";
 import { runCli } from "../cli/run-cli.js";
 import { describeWithServices } from "../support/services.js";
-import { eventually, temporaryFolder } from "./harness.js";
+import { eventually, runProgram, temporaryFolder } from "./harness.js";
 import { get, program, startRouter, type RunningRouter } from "./router-support.js";
 
 const cluster = "c1";
@@ -95,6 +95,17 @@ describeWithServices(["redis"], "routers of a platform", () => {
       return items.length === 0;
     });
     expect((await routers()).map(({ id }) => id)).toEqual(["edge-1", "router-1"]);
+  });
+
+  test("end, saying what to do, by a token that was revoked before they were registered", long, async () => {
+    const token = (await ok("routers", "token")).trim();
+    const { items } = JSON.parse(await ok("routers", "tokens", "--json")) as { items: { id: string }[] };
+    for (const { id } of items) await ok("routers", "revoke-token", id);
+    const args = [program, "--listen", "127.0.0.1:0", ...settings("edge-1", token)];
+    const { code, stderr } = await runProgram(process.execPath, args);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`The router's token is not valid at ${platform.apiUrl}`);
+    expect(stderr).toContain("dinp routers token");
   });
 
   test(
