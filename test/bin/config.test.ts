@@ -14,7 +14,9 @@ import {
   integer,
   listOf,
   optional,
+  pair,
   portRange,
+  shownValue,
   text,
   url,
 } from "../../src/bin/config/setting.js";
@@ -184,6 +186,26 @@ describe("the configuration", () => {
     expect(help).toContain("--listen HOST:PORT                  where it listens (default 127.0.0.1:80)\n");
     expect(help).toContain("--store-url URL                     the database (required)\n");
     expect(help).toContain("--names TEXT,…");
+  });
+});
+
+describe("a value that is shown", () => {
+  const common = { doc: "x" };
+  const listens = hostPort(common);
+  it.each([
+    [listens, "127.0.0.1:7080", "127.0.0.1:7080"],
+    [listens, "[::1]:7080", "[::1]:7080"],
+    [listOf(listens), "10.0.0.1:1,10.0.0.2:2", "10.0.0.1:1,10.0.0.2:2"],
+    [listOf(listens), "", "none"],
+    [duration({ minMs: 0, maxMs: 1e9 }, common), "10s", "10s"],
+    [duration({ minMs: 0, maxMs: 1e9 }, common), "1500ms", "1500ms"],
+    [portRange(common), "20000-29999", "20000-29999"],
+    [listOf(pair(common)), "zone=a,disk=", "zone=a,disk="],
+    [integer({ min: 0, max: 9 }, common), "7", "7"],
+    [flag(common), "true", "true"],
+    [text(common), "a\nb", '"a\\nb"'],
+  ])("is as it would be written (%#)", (of, written, shown) => {
+    expect(shownValue(of, of.parse(written))).toBe(shown);
   });
 });
 

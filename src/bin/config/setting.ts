@@ -169,6 +169,26 @@ export function pair(common: Common): Setting<readonly [string, string]> {
   });
 }
 
+/** A value that was read, as it would be written. */
+export function shownValue({ form, list }: Pick<Setting<unknown>, "form" | "list">, value: unknown): string {
+  if (list && Array.isArray(value)) {
+    const items = value.map((item: unknown) =>
+      shownValue({ form: form.replace(/,…$/, ""), list: false }, item),
+    );
+    return items.length === 0 ? "none" : items.join(",");
+  }
+  if (typeof value === "number" && form === "DURATION") return shownDuration(value);
+  if (typeof value === "object" && value !== null) {
+    if ("host" in value && "port" in value) {
+      const host = String(value.host);
+      return `${host.includes(":") ? `[${host}]` : host}:${String(value.port)}`;
+    }
+    if ("first" in value && "last" in value) return `${String(value.first)}-${String(value.last)}`;
+    if (Array.isArray(value)) return value.join("=");
+  }
+  return JSON.stringify(value);
+}
+
 /** A value that another setting makes impossible. */
 export function conflict(key: string, why: string): DinpError {
   return new DinpError("DINP_INVALID", `${key} ${why}.`, { details: { key } });

@@ -11,7 +11,7 @@ import {
 } from "../config/load-config.js";
 import { allSettings } from "../config/all-settings.js";
 import { logSection, observeSection } from "../config/sections.js";
-import type { Settings, ValuesOf } from "../config/setting.js";
+import { shownValue, type Settings, type ValuesOf } from "../config/setting.js";
 import { Interrupt } from "./interrupt.js";
 import { Observer } from "./observer.js";
 import { Undo } from "./undo.js";
@@ -119,9 +119,9 @@ function originsOf<S extends Settings>(
   settings: S,
   { values, origins, secrets }: LoadedConfig<S>,
 ): readonly string[] {
-  return namedOf(settings).map(({ at, key }) => {
+  return namedOf(settings).map(({ at, key, setting }) => {
     const value = values[at.section]?.[at.name];
-    const shown = value === null ? "not set" : secrets.has(key) ? "(secret)" : JSON.stringify(value);
+    const shown = value === null ? "not set" : secrets.has(key) ? "(secret)" : shownValue(setting, value);
     return `${key} = ${shown}   (${origins.get(key) ?? "default"})`;
   });
 }
