@@ -17,6 +17,8 @@ export interface Sample {
   readonly known: number;
   /** To be running, ready by their records, and answering where routers are. */
   readonly serving: number;
+  /** What the API says of those that do not, as JSON. */
+  readonly missing: readonly string[];
 }
 
 export interface SampledApp {
@@ -86,10 +88,12 @@ export class Sampler {
       return;
     }
     const serving = await Promise.all(items.map((instance) => this.#serves(instance)));
+    const missing = items.filter((_, index) => serving[index] !== true);
     this.samples.push({
       at,
       known: items.length,
-      serving: serving.filter(Boolean).length,
+      serving: items.length - missing.length,
+      missing: missing.map((instance) => JSON.stringify(instance)),
     });
   }
 

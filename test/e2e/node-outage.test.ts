@@ -168,6 +168,18 @@ function leastOf(samples: readonly Sample[]): number {
   return Math.min(...samples.map(({ serving }) => serving));
 }
 
+/** What the samples with fewer instances than are wanted show, for people; the first of them. */
+function dipsOf(samples: readonly Sample[]): readonly string[] {
+  const [first] = samples;
+  return samples
+    .filter((sample) => !isServed(sample))
+    .slice(0, 10)
+    .map((sample) => {
+      const after = ((sample.at - (first?.at ?? sample.at)) / 1_000).toFixed(2);
+      return `${after} s after that: ${sample.missing.join("; ")}`;
+    });
+}
+
 interface Course {
   readonly sampler: Sampler;
   readonly load: RouterLoad;
@@ -193,6 +205,7 @@ function print(how: string, course: Course): void {
       `a node was ${how} for ${seconds(backAt - from)}; ${String(INSTANCES)} instances are wanted, lost after ${seconds(LOST_AFTER_MS)}`,
       `it was replaced after ${seconds((replaced?.at ?? restored.at) - from)}, and capacity was restored after ${seconds(restored.at - from)}; a server began to lead ${String(leaderships)} times in all`,
       `serving, at least: ${String(leastOf(samples))} until then, ${String(leastOf(sampler.since(restored.at)))} afterwards; known, at most: ${String(most)}`,
+      ...dipsOf(sampler.since(restored.at)).map((dip) => `fewer served ${dip}`),
       `once it was back, it was heard of after ${seconds(heardAt - backAt)}, and nothing was doubled after ${seconds(whole.at - backAt)}`,
       `${String(samples.length)} samples, ${perSecond.toFixed(1)} a second, ${String(sampler.misses)} unanswered; requests: ${endsOf([load])}\n`,
     ].join("\n  "),
