@@ -72,7 +72,7 @@ test("--check-config says what is wrong, and exit codes tell wrong usage from fa
   expect(checked).toMatchObject({ code: 0, stderr: "" });
   expect(checked.stdout).toContain(`router.routes = ${JSON.stringify(good)}   (--routes)\n`);
   expect(checked.stdout).toContain('log.level = "warn"   (--log-level)\n');
-  expect(checked.stdout).toContain('router.listen = 127.0.0.1:8080   (default)\n');
+  expect(checked.stdout).toContain("router.listen = 127.0.0.1:8080   (default)\n");
   expect(checked.stdout).toMatch(/: 1 route to 1 endpoint\n$/);
   const bad = await routeFile(routesTo("10.0.0.5:99999"));
   for (const args of [["--check-config"], ["--listen", "0"]]) {
