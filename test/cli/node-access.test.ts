@@ -7,7 +7,7 @@ describe("nodes join-token", () => {
   it("prints the token alone, and is listed without it until it is revoked", async () => {
     const made = await ok(["nodes", "join-token", "--ttl", "10m"]);
     expect(made.out).toMatch(/^dinpj_[0-9a-z]{52}\n$/);
-    const id = /\((join-[0-9a-z]+)\) for 10 minutes/.exec(made.err)?.[1] ?? "";
+    const id = /\((join-[0-9a-z]+)\) for 10 min/.exec(made.err)?.[1] ?? "";
     const list = await ok(["nodes", "join-tokens"]);
     expect(list.out).toContain(id);
     expect(list.out).not.toContain(made.out.trim());

@@ -112,7 +112,7 @@ it("is sealed with keys that can be changed and looked at", async () => {
   await platform.tidy();
   const keys = await ok(["secrets", "keys"]);
   expect(keys.out).toMatch(new RegExp(`^${next} +seals +[1-9]`, "m"));
-  const [, old = ""] = /may be removed from the file: (k[0-9a-f]{12})\n/.exec(keys.err) ?? [];
+  const [, old = ""] = /Nothing is sealed with (k[0-9a-f]{12}):/.exec(keys.err) ?? [];
   const lines = (await readFile(keyFile, "utf8")).split("\n").filter((line) => !line.startsWith(old));
   await writeFile(keyFile, lines.join("\n"));
   const print = ["node", "-e", "process.stdout.write(process.env.TOKEN)"];
