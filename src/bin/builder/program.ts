@@ -12,7 +12,7 @@ import { stateStoreOf } from "../cluster/state-store.js";
 import { part, provide, registerPlatform, tokens } from "../compose/index.js";
 import { builderSection } from "../config/builder-section.js";
 import { buildSection, secretsSection } from "../config/server-section.js";
-import type { HostPort, Settings, ValuesOf } from "../config/setting.js";
+import { isEveryAddress, type Settings, type ValuesOf } from "../config/setting.js";
 import { clusterSection, registrySection, storeSection } from "../config/shared-sections.js";
 import { readTemplates } from "../host/templates.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
@@ -75,8 +75,4 @@ async function run(config: Config, context: ProgramContext): Promise<void> {
   undo.push(() => api.close());
   await interrupt.stopped();
   observer.end();
-}
-
-function isEveryAddress({ host }: HostPort): boolean {
-  return host === "0.0.0.0" || host === "::";
 }

@@ -129,6 +129,11 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Whether it is every address of the machine: others cannot go by that. */
+export function isEveryAddress({ host }: HostPort): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
 /** `HOST:PORT`, `[IPv6]:PORT`, or a port alone (then 127.0.0.1). */
 export function hostPort(common: Common): Setting<HostPort> {
   return setting("HOST:PORT", common, (value) => {

@@ -1,7 +1,7 @@
 import type { Clock, Logger, RouteFollower } from "@dinp/core";
 import { loadHttpProxyForwarder } from "@dinp/core/http-proxy";
 import { createHttpRouter, type HttpRouterOptions } from "@dinp/core/http-router";
-import type { HostPort } from "../config/setting.js";
+import { isEveryAddress, type HostPort } from "../config/setting.js";
 
 export interface RequestRouterOptions extends Pick<
   HttpRouterOptions,
@@ -40,6 +40,6 @@ export async function createRequestRouter(options: RequestRouterOptions): Promis
 
 /** The URL at which this machine reaches what listens at an address. */
 export function urlOf(at: HostPort): string {
-  const host = at.host === "0.0.0.0" || at.host === "::" ? "127.0.0.1" : at.host;
+  const host = isEveryAddress(at) ? "127.0.0.1" : at.host;
   return `http://${host.includes(":") ? `[${host}]` : host}:${String(at.port)}`;
 }

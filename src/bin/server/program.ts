@@ -19,7 +19,7 @@ import { readPem } from "../config/read-pem.js";
 import { redisPlaceOf, shownRedis } from "../config/redis-place.js";
 import { tableSection } from "../config/sections.js";
 import { buildSection, secretsSection, serverSection } from "../config/server-section.js";
-import type { HostPort, Settings, ValuesOf } from "../config/setting.js";
+import { isEveryAddress, type HostPort, type Settings, type ValuesOf } from "../config/setting.js";
 import { clusterSection, registrySection, storeSection } from "../config/shared-sections.js";
 import { readTemplates } from "../host/templates.js";
 import type { Program, ProgramContext } from "../service/run-program.js";
@@ -174,8 +174,8 @@ function assertReachable({ server }: Config): void {
       ["listen", server.listen, "url", server.url],
       ["linkListen", server.linkListen, "linkUrl", server.linkUrl],
     ] as const
-  ).flatMap(([listen, { host }, url, given]) =>
-    given === null && (host === "0.0.0.0" || host === "::")
+  ).flatMap(([listen, at, url, given]) =>
+    given === null && isEveryAddress(at)
       ? [
           `server.${url} is missing: server.${listen} is every address of this machine, which others cannot go by`,
         ]
