@@ -17,7 +17,7 @@ export interface Sample {
   readonly known: number;
   /** To be running, ready by their records, and answering where routers are. */
   readonly serving: number;
-  /** What the API says of those that do not, as JSON. */
+  /** Of those that do not: what came of asking them, and what the API says of them, as JSON. */
   readonly missing: readonly string[];
 }
 
@@ -36,7 +36,8 @@ export class Sampler {
   cutOff: string | null = null;
   readonly #app: SampledApp;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  readonly #answers = new Map<string, boolean>();
+  /** What each instance answered last. */
+  readonly #answers = new Map<string, string>();
   readonly #ended: Promise<void>;
   #isOver = false;
 
@@ -87,14 +88,12 @@ export class Sampler {
       this.misses += 1;
       return;
     }
-    const serving = await Promise.all(items.map((instance) => this.#serves(instance)));
-    const missing = items.filter((_, index) => serving[index] !== true);
-    this.samples.push({
-      at,
-      known: items.length,
-      serving: items.length - missing.length,
-      missing: missing.map((instance) => JSON.stringify(instance)),
+    const problems = await Promise.all(items.map((instance) => this.#problemOf(instance)));
+    const missing = items.flatMap((instance, index) => {
+      const problem = problems[index] ?? null;
+      return problem === null ? [] : [`${problem} ${JSON.stringify(instance)}`];
     });
+    this.samples.push({ at, known: items.length, serving: items.length - missing.length, missing });
   }
 
   async #list(): Promise<readonly Instance[] | null> {
@@ -110,35 +109,48 @@ export class Sampler {
     }
   }
 
-  async #serves({ id, desired, ready, endpoint }: Instance): Promise<boolean> {
-    if (desired !== "running" || !ready || endpoint === null) return false;
-    if (this.cutOff !== null && endpoint.startsWith(`${this.cutOff}:`)) return false;
-    const answers = await answersAt(endpoint, id, this.#agent);
-    if (answers !== null) this.#answers.set(id, answers);
-    return this.#answers.get(id) ?? false;
+  /** Why the instance serves nobody; null when it does. */
+  async #problemOf({ id, desired, ready, endpoint }: Instance): Promise<string | null> {
+    if (desired !== "running" || !ready || endpoint === null) return "not ready:";
+    if (this.cutOff !== null && endpoint.startsWith(`${this.cutOff}:`)) return "cut off:";
+    const answer = await answerAt(endpoint, this.#agent);
+    if (answer !== null) this.#answers.set(id, answer);
+    const last = this.#answers.get(id) ?? "nothing yet";
+    return last === id ? null : `answered ${last}:`;
   }
 }
 
-/** Null: not in time, which says nothing. */
-function answersAt(endpoint: string, id: string, agent: Agent): Promise<boolean | null> {
-  return new Promise((resolve) => {
+/** The body or the error; null: not in time, which says nothing. */
+async function answerAt(endpoint: string, agent: Agent): Promise<string | null> {
+  try {
+    return await askOnce(endpoint, agent);
+  } catch (error) {
+    // A connection that was kept may be closed by its other end just as it is used.
+    if (error instanceof ReusedError) return await askOnce(endpoint, agent).catch(String);
+    return String(error);
+  }
+}
+
+/** A request failed on a connection that had been used before. */
+class ReusedError extends Error {}
+
+function askOnce(endpoint: string, agent: Agent): Promise<string | null> {
+  return new Promise((resolve, reject) => {
     const asked = request(`http://${endpoint}/`, { agent }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => (body += chunk));
-      response.once("error", () => {
-        resolve(false);
-      });
+      response.once("error", reject);
       response.once("end", () => {
-        resolve(body === id);
+        resolve(body);
       });
     });
     asked.setTimeout(PROBE_MS_MAX, () => {
       resolve(null);
       asked.destroy();
     });
-    asked.once("error", () => {
-      resolve(false);
+    asked.once("error", (error) => {
+      reject(asked.reusedSocket ? new ReusedError(String(error), { cause: error }) : error);
     });
     asked.end();
   });
