@@ -80,13 +80,7 @@ class RedisRouteTable implements RouteTable {
     assertTableVersion(options.ifVersion);
     this.#assertUsable(signal);
     const ifVersion = copyTableVersion(options.ifVersion);
-    const version = await this.#writer.apply(copies, {
-      epoch,
-      ifVersion,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    this.#feed.noteWritten();
-    return version;
+    return this.#writer.apply(copies, { epoch, ifVersion, ...(signal === undefined ? {} : { signal }) });
   }
 
   async *watch(options: {

@@ -36,12 +36,6 @@ export class TableFeed {
     });
   }
 
-  /** This object has written: its watches need not wait for the message. */
-  noteWritten(): void {
-    this.#doubts += 1;
-    this.#hints.told.notify();
-  }
-
   /** Ends when the signal aborts, and after a `reset`. */
   async *watch(after: RouteTableVersion, signal: AbortSignal): AsyncGenerator<RouteTableEvent, void> {
     const stopListening = this.#hints.listen();
