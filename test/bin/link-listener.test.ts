@@ -7,6 +7,7 @@ import {
 } from "@dinp/core/websocket";
 import { listenForAgents } from "../../src/bin/server/link-listener.js";
 import { RawClient } from "../adapters/support/raw-client.js";
+import { until } from "../adapters/support/until.js";
 import { JOIN_TOKEN, memoryState, quiet } from "../adapters/websocket-support/link-rig.js";
 import { openGate } from "../adapters/websocket-support/memory-gate.js";
 import { RawAgent } from "../adapters/websocket-support/raw-agent.js";
@@ -151,9 +152,9 @@ it("who sends pings and reads no answer is cut before that takes memory", async 
   expect((await client.answer()).status).toBe(101);
   client.socket.pause();
   const pings = `\x89\xfd\0\0\0\0${"x".repeat(125)}`.repeat(1_000);
-  while (!client.closed) {
+  await until(() => {
     if (client.socket.writableLength === 0) client.send(pings);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    return client.closed;
+  }, "the end of the connection");
   await serveAnother(listener, "node-1");
 });
