@@ -1,7 +1,14 @@
-import { expect, it } from "vitest";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { get as httpsGet } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
 import { parseUploadPlace } from "@dinp/core";
 import { createUploadFetcher } from "@dinp/core/url-fetch";
 import { makeTarGz } from "../build/support.js";
+import { makeCertificates } from "../../scripts/lib/services/certificates.mjs";
 import { archiveOf, nodeApp } from "../platform/world.js";
 import { type ApiWorld, createApiWorld } from "./http-api-world.js";
 import { RawClient } from "./support/raw-client.js";
@@ -16,6 +23,17 @@ function open({ url }: ApiWorld): Promise<RawClient> {
 
 function tokenOf({ world }: ApiWorld): string {
   return `authorization: Bearer ${world.secret}\r\n`;
+}
+
+/** An authority, and what it signed for 127.0.0.1. */
+async function certificates(): Promise<Record<"ca" | "cert" | "key", string>> {
+  const folder = await mkdtemp(join(tmpdir(), "dinp-api-tls-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const { ca, certificate, key } = await makeCertificates(folder);
+  const [caText, cert, keyText] = await Promise.all(
+    [ca, certificate, key].map((path) => readFile(path, "utf8")),
+  );
+  return { ca: caText ?? "", cert: cert ?? "", key: keyText ?? "" };
 }
 
 /** Sends a byte now and then until the connection ends. */
@@ -41,6 +59,24 @@ it("ends connections that say nothing, and heads that come by bytes, and serves 
   expect(await slow.answer()).toMatchObject({ status: 408 });
   for (const client of [slow, ...silent]) await client.whenClosed();
   await serveAnother(api);
+});
+
+it("ends connections over which no TLS comes, or not all of a handshake, and serves others meanwhile", async () => {
+  const { ca, ...tls } = await certificates();
+  await using api = await createApiWorld({ headTimeoutMs: 500, tls });
+  const clients = await Promise.all(Array.from({ length: 20 }, () => open(api)));
+  const plain = (await open(api)).send("GET /v1/info HTTP/1.1\r\nhost: a\r\n\r\n");
+  const begun = (await open(api)).send("\x16\x03\x01\x02\0");
+  trickle(begun);
+  const get = async (): Promise<number | undefined> => {
+    const asked = httpsGet(`${api.url}/healthz`, { ca, agent: false });
+    const [answer] = (await once(asked, "response")) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode;
+  };
+  expect(await get()).toBe(200);
+  for (const client of [plain, begun, ...clients]) await client.whenClosed();
+  expect(await get()).toBe(200);
 });
 
 it.each([
