@@ -43,7 +43,13 @@ class NodeDash implements Dash {
     });
     // An upload may take long; bodies are bounded where they are read.
     this.#server = createServer(
-      { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: 60_000, maxHeaderSize: 16_384 },
+      {
+        requestTimeout: 0,
+        headersTimeout: timeouts.headMs,
+        connectionsCheckingInterval: 1_000,
+        keepAliveTimeout: 60_000,
+        maxHeaderSize: 16_384,
+      },
       (request, response) => {
         this.#handler.handle(request, response);
       },

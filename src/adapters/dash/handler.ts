@@ -24,8 +24,6 @@ export interface DashHandlerOptions {
   readonly onRequest: DashOptions["onRequest"];
 }
 
-const REST_MS = 30_000;
-
 type Kind = DashRequestRecord["kind"];
 
 /** Answers requests of browsers: `/api/…`, `/session`, and the files of the page. */
@@ -49,7 +47,8 @@ export class DashHandler {
     const path = (request.url ?? "").split("?", 1)[0] ?? "";
     const kind: Kind = path.startsWith("/api/") ? "api" : path === "/session" ? "session" : "page";
     this.#record(kind, response);
-    boundRest(request, response);
+    boundRest(request, response, this.#options.timeouts.restMs);
+    boundTaking(response, this.#options.timeouts.idleMs);
     setSecurityFields(response, { isTls: this.#isTls });
     this.#answer(kind, path, request, response).catch((error: unknown) => {
       this.#fail(error, response);
@@ -67,9 +66,8 @@ export class DashHandler {
       return;
     }
     assertOwnOrigin(request, this.#options.publicOrigin);
-    await this.#bounded(() =>
-      kind === "api" ? this.#answerCall(request, response) : this.#answerSession(request, response),
-    );
+    if (kind === "api") await this.#bounded(() => this.#answerCall(request, response));
+    else await this.#answerSession(request, response);
   }
 
   async #bounded(work: () => Promise<void>): Promise<void> {
@@ -137,8 +135,13 @@ export class DashHandler {
 
   /** Whoever signs in gets a new id: one that somebody else may know is worth nothing after it. */
   async #signIn(id: string | null, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Anyone may send one: before it has come whole it takes no place of a call.
+    const token = await readSignIn(request, this.#options.timeouts.answerMs);
+    await this.#bounded(() => this.#beginSession(id, token, response));
+  }
+
+  async #beginSession(id: string | null, token: string, response: ServerResponse): Promise<void> {
     const { sessions, sessionMs, timeouts } = this.#options;
-    const token = await readSignIn(request, timeouts.answerMs);
     const answer = await this.#ask(sessionCall(timeouts.answerMs), token, response);
     if (answer.statusCode === 200) {
       sessions.end(id);
@@ -173,13 +176,22 @@ export class DashHandler {
 }
 
 /** What a client still sends after its answer is thrown away, so that it gets to read that; but not for ever. */
-function boundRest(request: IncomingMessage, response: ServerResponse): void {
+function boundRest(request: IncomingMessage, response: ServerResponse, restMs: number): void {
   response.once("finish", () => {
     if (request.complete) return;
-    const timer = setTimeout(() => request.destroy(), REST_MS);
+    const timer = setTimeout(() => request.destroy(), restMs);
     request.once("close", () => {
       clearTimeout(timer);
     });
+  });
+}
+
+/** A client that takes nothing of its answer for so long is let go; one that waits for it is not. */
+function boundTaking(response: ServerResponse, idleMs: number): void {
+  response.setTimeout(idleMs, () => {
+    const { socket } = response;
+    if (socket !== null && socket.writableLength > 0) socket.destroy();
+    else socket?.setTimeout(idleMs);
   });
 }
 

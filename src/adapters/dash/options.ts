@@ -42,6 +42,10 @@ export interface DashTimeouts {
   readonly longAnswerMs: number;
   /** A client or server that sends nothing, or takes nothing, in the middle of a body for this long is let go. Default 60 s. */
   readonly idleMs: number;
+  /** For a request's whole head. Default 15 s. */
+  readonly headMs: number;
+  /** How long a client may go on sending a body after its request was answered. Default 30 s. */
+  readonly restMs: number;
 }
 
 /** What there is to say of one request: no address, no query, no name. */
@@ -58,4 +62,6 @@ export const defaultTimeouts: DashTimeouts = {
   answerMs: 30_000,
   longAnswerMs: 3_600_000,
   idleMs: 60_000,
+  headMs: 15_000,
+  restMs: 30_000,
 };

@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import { DinpError, messageOf, type Logger, type Platform } from "@dinp/core";
 import { createApi } from "./api.js";
+import { boundClient } from "./client-bounds.js";
 import { Forwarding } from "./forward.js";
 import { LineStreams } from "./line-streams.js";
 import type { HttpApiPeers } from "./peers.js";
@@ -23,8 +24,12 @@ export interface HttpApiOptions {
   readonly heartbeatMs?: number;
   /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
   readonly streamsMax?: number;
-  /** A client that reads nothing of its stream for this long is let go. Default 60,000. */
+  /** A client that takes nothing of its answer, or sends nothing of its body, for this long is let go. Default 60,000. */
   readonly stallMs?: number;
+  /** For a request's whole head, and a TLS handshake. Default 15,000. */
+  readonly headTimeoutMs?: number;
+  /** How long a client may go on sending a body after its request was answered. Default 10,000. */
+  readonly restMs?: number;
   /** How long `close` waits for requests in flight. Default 5,000. */
   readonly closeGraceMs?: number;
 }
@@ -51,19 +56,16 @@ class NodeHttpApi implements HttpApi {
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
-    const { platform, logger, heartbeatMs = 10_000 } = options;
-    this.#streams = new LineStreams({
-      heartbeatMs,
-      streamsMax: options.streamsMax ?? 256,
-      stallMs: options.stallMs ?? 60_000,
-    });
+    const { platform, logger, heartbeatMs = 10_000, stallMs = 60_000, restMs = 10_000 } = options;
+    this.#streams = new LineStreams({ heartbeatMs, streamsMax: options.streamsMax ?? 256, stallMs });
     const { scope = "all" } = options;
     const api = createApi({ platform, logger, scope, streams: this.#streams, heartbeatMs });
     const listener = getRequestListener((request, env) => api.fetch(request, env), {
       overrideGlobalObjects: false,
     });
     this.#forwarding = options.peers === undefined ? null : new Forwarding(options.peers, logger);
-    this.#server = listenWith(options.tls, (incoming, outgoing) => {
+    this.#server = listenWith(options, (incoming, outgoing) => {
+      boundClient(incoming, outgoing, { stallMs, restMs });
       if (this.#forwarding?.take(incoming, outgoing) === true) return;
       listener(incoming, outgoing).catch((error: unknown) => {
         logger.error("a request broke", { error: messageOf(error) });
@@ -130,12 +132,18 @@ class NodeHttpApi implements HttpApi {
   }
 }
 
-function listenWith(tls: HttpApiOptions["tls"], listener: RequestListener): Server {
+function listenWith(
+  { tls, headTimeoutMs = 15_000 }: Pick<HttpApiOptions, "tls" | "headTimeoutMs">,
+  listener: RequestListener,
+): Server {
   // An upload may take long: it is the build that is bounded in time, and the bodies of all other requests.
-  const bounds = { requestTimeout: 0, headersTimeout: 60_000 };
+  const bounds = { requestTimeout: 0, headersTimeout: headTimeoutMs, connectionsCheckingInterval: 1_000 };
   return tls === undefined
     ? createServer(bounds, listener)
-    : createTlsServer({ ...bounds, ...tls, minVersion: "TLSv1.2" }, listener);
+    : createTlsServer(
+        { ...bounds, ...tls, minVersion: "TLSv1.2", handshakeTimeout: headTimeoutMs },
+        listener,
+      );
 }
 
 function listenError(error: Error, host: string, port: number): DinpError {

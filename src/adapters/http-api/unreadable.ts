@@ -58,6 +58,10 @@ export function watchForUnreadable(server: Server): void {
     if (isDue || error.code === "ECONNRESET" || !socket.writable) socket.destroy();
     else refuse(error, socket);
   });
+  // Without a handshake no answer gets there: its connection would wait for one for ever.
+  server.on("tlsClientError", (_error: Error, socket: Duplex) => {
+    socket.destroy();
+  });
 }
 
 function refuse(error: UnreadableError, socket: Duplex): void {

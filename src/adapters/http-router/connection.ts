@@ -31,9 +31,12 @@ export class Connection {
   #failed = false;
   #upgraded = false;
   #halfClosed: NodeJS.Timeout | null = null;
+  readonly #onIdle: () => void;
 
-  constructor(socket: Socket, options: { readonly halfClosedMs: number }) {
+  /** `onIdle` is called when all requests that have come are answered, and the next may come. */
+  constructor(socket: Socket, options: { readonly halfClosedMs: number; readonly onIdle: () => void }) {
     this.socket = socket;
+    this.#onIdle = options.onIdle;
     // Errors end in `close`; without a listener one on an upgraded connection would end the process.
     socket.on("error", () => undefined);
     socket.once("end", () => {
@@ -127,6 +130,7 @@ export class Connection {
         if (!this.#doomed && !this.socket.destroyed) await run();
       } finally {
         this.#active -= 1;
+        if (!this.busy && !this.socket.destroyed) this.#onIdle();
       }
     });
   }

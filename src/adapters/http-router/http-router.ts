@@ -37,6 +37,8 @@ class NodeHttpRouter implements HttpRouter {
   readonly #dispatcher: Dispatcher;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
+  /** Those that wait for a request, the one that has waited longest first. */
+  readonly #idle = new Set<Connection>();
   readonly #clientIdleTimeoutMs: number;
   #closing: Promise<void> | null = null;
 
@@ -104,7 +106,6 @@ class NodeHttpRouter implements HttpRouter {
     });
     // The parser would drop fields above its own limit in silence; they are counted and refused instead.
     server.maxHeadersCount = 0;
-    server.maxConnections = options.connectionsMax ?? 10_000;
     // A client that has closed its sending side still gets its answer. (Not in the type definitions.)
     Object.assign(server, { httpAllowHalfOpen: true });
     server.setTimeout(this.#clientIdleTimeoutMs, (socket) => {
@@ -113,7 +114,11 @@ class NodeHttpRouter implements HttpRouter {
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
       this.#enqueue({ request, response, refusal: null }, null);
     };
-    server.on("connection", (socket) => this.#connectionOf(socket));
+    server.on("connection", (socket) => {
+      const isFull = this.#connections.size >= (options.connectionsMax ?? 10_000);
+      if (isFull && !this.#makeRoom()) socket.destroy();
+      else this.#connectionOf(socket);
+    });
     server.on("request", onRequest);
     server.on("checkContinue", onRequest);
     server.on("checkExpectation", onRequest);
@@ -132,12 +137,27 @@ class NodeHttpRouter implements HttpRouter {
   #connectionOf(socket: Socket): Connection {
     const present = this.#connections.get(socket);
     if (present !== undefined) return present;
-    const connection = new Connection(socket, { halfClosedMs: this.#options.halfClosedMs ?? 5_000 });
+    const connection: Connection = new Connection(socket, {
+      halfClosedMs: this.#options.halfClosedMs ?? 5_000,
+      onIdle: () => this.#idle.add(connection),
+    });
     this.#connections.set(socket, connection);
+    this.#idle.add(connection);
     socket.once("close", () => {
       this.#connections.delete(socket);
+      this.#idle.delete(connection);
     });
     return connection;
+  }
+
+  /** Ends the connection that has waited longest for a request; false when none waits. */
+  #makeRoom(): boolean {
+    const [idle] = this.#idle;
+    if (idle === undefined) return false;
+    idle.socket.destroy();
+    this.#connections.delete(idle.socket);
+    this.#idle.delete(idle);
+    return true;
   }
 
   #enqueue(job: Job, upgradeHead: Uint8Array | null): void {
@@ -146,6 +166,7 @@ class NodeHttpRouter implements HttpRouter {
     request.on("error", () => undefined);
     response.on("error", () => undefined);
     const connection = this.#connectionOf(request.socket);
+    this.#idle.delete(connection);
     connection.enqueue(job, async () => {
       if (upgradeHead !== null) assign(response, request.socket);
       if (this.#closing !== null) response.shouldKeepAlive = false;

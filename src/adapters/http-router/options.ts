@@ -36,7 +36,10 @@ export interface HttpRouterOptions {
   readonly keepAliveTimeoutMs?: number;
   /** A client that closed its sending side gets its answer within this long, or none. Default 5 s. */
   readonly halfClosedMs?: number;
-  /** Connections at most; further ones are closed at once. Default 10,000. */
+  /**
+   * Connections at most; a further one takes the place of the one that has waited longest for a request, and is closed at once when
+   * none waits. Default 10,000.
+   */
   readonly connectionsMax?: number;
   /** Size of a request's head at most. Default 32 KiB. */
   readonly headBytesMax?: number;

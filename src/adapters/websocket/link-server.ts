@@ -39,8 +39,9 @@ class LinkServer implements WebSocketLinkServer {
 
   attach(server: HttpServer | HttpsServer): () => void {
     const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const isOurs = new URL(request.url ?? "/", "http://link").pathname === this.#path;
-      if (isOurs) void this.#upgrade(request, socket, head);
+      // From here on nobody else hears of the socket's errors, and one that is unheard would end the process.
+      socket.on("error", () => socket.destroy());
+      if (pathOf(request) === this.#path) void this.#upgrade(request, socket, head);
       else if (server.listenerCount("upgrade") === 1) {
         refuse(socket, refusalOf(new DinpError("DINP_NOT_FOUND", "There is nothing to upgrade to here.")));
       }
@@ -95,7 +96,6 @@ class LinkServer implements WebSocketLinkServer {
   /** Never rejects. */
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { greetingMs = 10_000, connectionsMax = 4_096 } = this.#options;
-    socket.on("error", () => socket.destroy());
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     try {
@@ -185,6 +185,11 @@ class LinkServer implements WebSocketLinkServer {
       ...{ from: socket.remoteAddress ?? "", error: messageOf(error) },
     });
   }
+}
+
+/** Null for what is no URL. */
+function pathOf({ url = "/" }: IncomingMessage): string | null {
+  return URL.canParse(url, "http://link") ? new URL(url, "http://link").pathname : null;
 }
 
 /** Creates the servers' side of the link. Does nothing until it is attached. */

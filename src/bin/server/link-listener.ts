@@ -21,16 +21,17 @@ export async function listenForAgents(
   link: WebSocketLinkServer,
   { host, port }: HostPort,
   tls: { readonly cert: string; readonly key: string } | null,
+  headMsMax = HEAD_MS_MAX,
 ): Promise<LinkListener> {
   const bounds = {
-    headersTimeout: HEAD_MS_MAX,
-    requestTimeout: HEAD_MS_MAX,
+    headersTimeout: headMsMax,
+    requestTimeout: headMsMax,
     connectionsCheckingInterval: CHECK_MS,
   };
   const server =
     tls === null
       ? createServer(bounds)
-      : createTlsServer({ ...bounds, ...tls, minVersion: "TLSv1.2", handshakeTimeout: HEAD_MS_MAX });
+      : createTlsServer({ ...bounds, ...tls, minVersion: "TLSv1.2", handshakeTimeout: headMsMax });
   server.maxConnections = CONNECTIONS_MAX;
   server.on("request", (_request, response) => {
     response.writeHead(426, { upgrade: "websocket", connection: "close" }).end("Agents connect here.\n");

@@ -7,18 +7,32 @@ import type { HostPort } from "../config/setting.js";
 /** Why something is not ready, for people; null when it is. */
 export type ReadyCheck = () => string | null;
 
+/** How slow who asks may be, in milliseconds. */
+export interface ObserverBounds {
+  /** For a request's head. */
+  readonly headMs: number;
+  /** For a whole request; and without a byte sent or taken. */
+  readonly requestMs: number;
+}
+
+const defaultBounds: ObserverBounds = { headMs: 5_000, requestMs: 10_000 };
+const CHECK_MS = 1_000;
+const CONNECTIONS_MAX = 100;
+
 /**
  * What a program tells of itself: `/healthz` (200 while it wants work, 503 from the moment that it ends), `/readyz` (200
  * when all its checks hold, else 503 with the reasons) and `/metrics`.
  */
 export class Observer {
   readonly #metrics: PrometheusMetrics;
+  readonly #bounds: ObserverBounds;
   readonly #checks = new Map<string, ReadyCheck>();
   #server: Server | null = null;
   #isEnding = false;
 
-  constructor(metrics: PrometheusMetrics) {
+  constructor(metrics: PrometheusMetrics, bounds: ObserverBounds = defaultBounds) {
     this.#metrics = metrics;
+    this.#bounds = bounds;
   }
 
   /** `/readyz` asks this, too. */
@@ -33,10 +47,18 @@ export class Observer {
 
   /** Listens; gives the address. `DINP_PORT_TAKEN`, `DINP_INVALID`. */
   async start({ host, port }: HostPort): Promise<HostPort> {
-    const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
+    const { headMs, requestMs } = this.#bounds;
+    const bounds = {
+      headersTimeout: headMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: CHECK_MS,
+    };
+    const server = createServer(bounds, (request, response) => {
       void this.#answer(request, response);
     });
-    server.maxConnections = 100;
+    // Answers are at hand: who takes nothing of them for so long is let go.
+    server.setTimeout(requestMs);
+    server.maxConnections = CONNECTIONS_MAX;
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error) => {

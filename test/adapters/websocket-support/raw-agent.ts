@@ -60,6 +60,11 @@ export class RawAgent {
     this.#socket.send(data);
   }
 
+  /** Reads nothing from now on, and so answers no ping. */
+  deafen(): void {
+    this.#socket.pause();
+  }
+
   destroy(): void {
     this.#socket.terminate();
   }
