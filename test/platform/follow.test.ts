@@ -267,7 +267,7 @@ describe("logs", () => {
     await world.place("hello", "i-2", true);
     const signal = AbortSignal.timeout(100_000);
     const logs = world.platform.logs("hello", { follow: true, tail: 5 }, { signal })[Symbol.asyncIterator]();
-    const next = async (): Promise<string> => String(((await logs.next()).value as LogLine).text);
+    const next = async (): Promise<string> => ((await logs.next()).value as LogLine).text;
     expect([await next(), await next()].sort()).toEqual(["line 1", "other"]);
     held.abort();
     expect(await next()).toBe(

@@ -129,7 +129,7 @@ async function* readThrough(
 ): AsyncGenerator<LogLine> {
   let rest = tail;
   let isTold = false;
-  while (!signal.aborted) {
+  for (;;) {
     try {
       for await (const line of source(instanceId, rest)) {
         rest = 0;
