@@ -1,4 +1,7 @@
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { DinpError, type Builder, type BuildView } from "@dinp/core";
+import { createClient } from "@dinp/core/client";
 import { describe, expect, it } from "vitest";
 import { archiveOf, nodeApp } from "../platform/world.js";
 import { createApiWorld } from "./http-api-world.js";
@@ -50,5 +53,36 @@ describe("HTTP API: builds", () => {
     for (const query of ["state=done", "app=A_B", "limit=0", "cursor=zz", "other=1"]) {
       expect((await api.raw({ method: "GET", path: `/v1/builds?${query}` })).status, query).toBe(400);
     }
+  });
+
+  it("shows through any server that an upload is at work, however long its build says nothing", async () => {
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const builder: Builder = {
+      templates: [],
+      build: async () => {
+        await released;
+        throw new DinpError("DINP_ARCHIVE_REFUSED", "It is refused at last.");
+      },
+    };
+    await using leader = await createApiWorld({ heartbeatMs: 5 }, { builder });
+    const { url, world } = leader;
+    await using follower = await createApiWorld({ peers: { leads: () => false, leaderUrl: () => url } });
+    const client = createClient({ url: follower.url, token: world.secret });
+    const sent = expect(client.createBuild("sent", archiveOf(nodeApp))).rejects.toMatchObject({
+      code: "DINP_ARCHIVE_REFUSED",
+    });
+    const headers = { authorization: `Bearer ${world.secret}`, "content-type": "application/gzip" };
+    const asking = request(`${follower.url}/v1/apps/hello/builds`, { method: "POST", headers });
+    asking.end("x");
+    for (let seen = 0; seen < 3; seen += 1) {
+      const [interim] = (await once(asking, "information")) as [{ readonly statusCode: number }];
+      expect(interim.statusCode).toBe(102);
+    }
+    release();
+    const [answer] = (await once(asking, "response")) as [IncomingMessage];
+    expect(answer.statusCode).toBe(422);
+    answer.resume();
+    await sent;
   });
 });

@@ -381,42 +381,50 @@ describe("looking", () => {
     expect(followed).toMatchObject({ code: 130, err: "" });
   });
 
-  it("goes on following events when the API was away, each told once and none missed", async () => {
-    await pushed("away");
-    const signals = new EventEmitter();
-    let streams = 0;
-    const fetch: typeof globalThis.fetch = async (input, init) => {
-      const answer = await globalThis.fetch(input, init);
-      if (!answer.headers.get("content-type")?.includes("ndjson")) return answer;
-      streams += 1;
-      if (streams > 1) return answer;
-      const reader = answer.body?.getReader();
-      const first = await reader?.read();
-      await reader?.cancel();
-      const body = new ReadableStream({
-        start: (controller) => {
-          controller.enqueue(first?.value);
-        },
-        // What happens now is missed until the stream is open again.
-        pull: async (controller) => {
-          await ok(["env", "set", "away", "MISSED=1"]);
-          controller.error(new TypeError("terminated"));
+  it.each(["away", "stopping"])(
+    "goes on following events when the API was %s, each told once and none missed",
+    async (app) => {
+      await pushed(app);
+      const stopping = { error: { code: "DINP_CLOSED", message: "The platform is stopping." } };
+      const signals = new EventEmitter();
+      let streams = 0;
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        const answer = await globalThis.fetch(input, init);
+        if (!answer.headers.get("content-type")?.includes("ndjson")) return answer;
+        streams += 1;
+        if (streams > 1) return answer;
+        const reader = answer.body?.getReader();
+        const first = await reader?.read();
+        await reader?.cancel();
+        const body = new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(first?.value);
+          },
+          // What happens now is missed until the stream is open again.
+          pull: async (controller) => {
+            await ok(["env", "set", app, "MISSED=1"]);
+            if (app === "away") controller.error(new TypeError("terminated"));
+            else {
+              controller.enqueue(new TextEncoder().encode(JSON.stringify(stopping)));
+              controller.close();
+            }
+          },
+        });
+        return new Response(body, answer);
+      };
+      const followed = await dinp(["events", app, "-f", "-n", "3"], {
+        signals,
+        options: { fetch },
+        watch: ({ stdout }) => {
+          void shown(stdout, "release 2: 1 of 1 instance").then(() => signals.emit("SIGINT"));
         },
       });
-      return new Response(body, answer);
-    };
-    const followed = await dinp(["events", "away", "-f", "-n", "3"], {
-      signals,
-      options: { fetch },
-      watch: ({ stdout }) => {
-        void shown(stdout, "release 2: 1 of 1 instance").then(() => signals.emit("SIGINT"));
-      },
-    });
-    expect(followed).toMatchObject({ code: 130, err: "Lost the connection to the API; trying again\n" });
-    const lines = followed.out.trim().split("\n");
-    expect(lines.filter((line) => /release\.created +release 2 /.test(line))).toHaveLength(1);
-    expect(new Set(lines).size).toBe(lines.length);
-  });
+      expect(followed).toMatchObject({ code: 130, err: "Lost the connection to the API; trying again\n" });
+      const lines = followed.out.trim().split("\n");
+      expect(lines.filter((line) => /release\.created +release 2 /.test(line))).toHaveLength(1);
+      expect(new Set(lines).size).toBe(lines.length);
+    },
+  );
 
   it("ends quietly when the reader of a followed stream goes away", async () => {
     await pushed("pipe");

@@ -76,6 +76,14 @@ export class ClusterProgram {
     process.kill(this.pid, "SIGCONT");
   }
 
+  /** Resolves when it has ended by itself; gives the exit code. */
+  async ended(timeoutMs = 120_000): Promise<number | null> {
+    const child = this.#child;
+    const hasEnded = (): boolean => child === null || child.exitCode !== null || child.signalCode !== null;
+    await eventually(`the end of ${this.name}`, hasEnded, timeoutMs);
+    return child?.exitCode ?? null;
+  }
+
   /** Sends a signal and waits for the end; gives the exit code, or null when a signal ended it. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
     const child = this.#child;

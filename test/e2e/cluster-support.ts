@@ -193,6 +193,15 @@ export class TestCluster {
     return runProgram(process.execPath, [join(projectRoot, "dist/bin/dinp.js"), ...words], { env, input });
   }
 
+  /** Begins a `dinp` command against a server; resolves when it has printed what matches. */
+  async begin(server: ServerProgram, words: readonly string[], until: RegExp): Promise<ClusterProgram> {
+    const env = { ...this.#env, DINP_API: server.apiUrl };
+    const begun = new ClusterProgram("dinp", [join(projectRoot, "dist/bin/dinp.js"), ...words], env);
+    this.#programs.push(begun);
+    await begun.start(until);
+    return begun;
+  }
+
   /** As {@link TestCluster.dinp}; throws with all that was printed unless it exits with 0. */
   async ok(server: ServerProgram, words: readonly string[], input = ""): Promise<CommandResult> {
     const result = await this.dinp(server, words, input);

@@ -1,8 +1,22 @@
 import { createMemoryStateStore } from "@dinp/core/memory";
 import { createSystemClock } from "@dinp/core/system";
-import type { RolloutView } from "@dinp/core";
+import { DinpError, type LogLine, type RolloutView } from "@dinp/core";
 import { describe, expect, it } from "vitest";
 import { createWorld } from "./world.js";
+
+/** The lines, then nothing until the signal aborts; then the failure, if there is one. */
+async function* linesOf(
+  instanceId: string,
+  texts: readonly string[],
+  signal: AbortSignal,
+  failure?: DinpError,
+): AsyncGenerator<LogLine> {
+  for (const text of texts) yield { instanceId, text };
+  await new Promise((resolve) => {
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+  if (failure !== undefined) throw failure;
+}
 
 /** Reads on until a value is what the test waits for. */
 async function until<T>(iterator: AsyncIterator<T>, wanted: (value: T) => boolean): Promise<T> {
@@ -227,5 +241,58 @@ describe("logs", () => {
       });
       await logs.return?.();
     }
+  });
+
+  it("is read on when a node is away for a while, and holds up no other instance's", async () => {
+    const away = new DinpError("DINP_UNAVAILABLE", "The node is not connected.", { retryable: true });
+    const asked: (number | undefined)[] = [];
+    const held = new AbortController();
+    await using world = await createWorld({
+      logs: {
+        logs: ({ instanceId, tail, signal }) => {
+          if (instanceId !== "i-1") return linesOf(instanceId, ["other"], signal);
+          asked.push(tail);
+          if (asked.length === 2) throw away;
+          return linesOf(
+            "i-1",
+            [`line ${String(asked.length)}`],
+            asked.length === 1 ? held.signal : signal,
+            away,
+          );
+        },
+      },
+    });
+    await world.push("hello");
+    await world.place("hello", "i-1", true);
+    await world.place("hello", "i-2", true);
+    const signal = AbortSignal.timeout(100_000);
+    const logs = world.platform.logs("hello", { follow: true, tail: 5 }, { signal })[Symbol.asyncIterator]();
+    const next = async (): Promise<string> => ((await logs.next()).value as LogLine).text;
+    expect([await next(), await next()].sort()).toEqual(["line 1", "other"]);
+    held.abort();
+    expect(await next()).toBe(
+      "(the log cannot be read now: The node is not connected. Trying again; lines may be missing.)",
+    );
+    expect(await next()).toBe("line 3");
+    // What was shown is not asked for again.
+    expect(asked).toEqual([5, 0, 0]);
+    await logs.return?.();
+  });
+
+  it("ends with an error when this server leads no more", async () => {
+    const details = { leads: false };
+    const former = new DinpError("DINP_UNAVAILABLE", "It does not lead.", { retryable: true, details });
+    await using world = await createWorld({
+      logs: {
+        logs: () => {
+          throw former;
+        },
+      },
+    });
+    await world.push("hello");
+    await world.place("hello", "i-1", true);
+    const signal = AbortSignal.timeout(100_000);
+    const logs = world.platform.logs("hello", { follow: true }, { signal })[Symbol.asyncIterator]();
+    await expect(logs.next()).rejects.toBe(former);
   });
 });

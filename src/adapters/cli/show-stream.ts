@@ -1,5 +1,5 @@
-import { isDinpError } from "@dinp/core";
 import type { Context } from "./context.js";
+import { isOutage } from "./wait-guards.js";
 
 /** How long a followed stream may be without an API before it ends. */
 const RECONNECT_MS = 30_000;
@@ -24,8 +24,7 @@ export async function showEach<T>(
       brokenSince ??= context.now();
     } catch (error) {
       if (context.signal.aborted) return;
-      if (!isFollowed || !(isDinpError(error, "DINP_UNAVAILABLE") || isDinpError(error, "DINP_TIMEOUT")))
-        throw error;
+      if (!isFollowed || !isOutage(error)) throw error;
       if (brokenSince === null) context.err.line(`Lost the connection to the API; trying again${loss}`);
       brokenSince ??= context.now();
       if (context.now() - brokenSince >= RECONNECT_MS) throw error;

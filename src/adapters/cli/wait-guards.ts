@@ -6,6 +6,7 @@ import { count, formatDuration, printable } from "./text.js";
 
 /** How long the API or the router may be out of reach while a command waits. */
 export const outageMs = 30_000;
+const outageCodes = ["DINP_UNAVAILABLE", "DINP_TIMEOUT", "DINP_CLOSED"] as const;
 /** How long the platform may refuse to place an instance, without progress, before a command stops waiting. */
 const REFUSED_MS = 15_000;
 
@@ -34,6 +35,11 @@ export function startWaiting(
   return { context, client, app, deadline: context.now() + options.timeoutMs, isJson, ...rest };
 }
 
+/** Whether the API is away, or about to be: it may be back soon, or another server of the cluster answer. */
+export function isOutage(error: unknown): boolean {
+  return outageCodes.some((code) => isDinpError(error, code));
+}
+
 /** Tolerates an API that is away for a while; anything else goes through. */
 export class Outage {
   readonly #waiting: Waiting;
@@ -50,7 +56,7 @@ export class Outage {
   note(error: unknown): void {
     const { context } = this.#waiting;
     throwIfInterrupted(this.#waiting);
-    if (!isDinpError(error, "DINP_UNAVAILABLE") && !isDinpError(error, "DINP_TIMEOUT")) throw error;
+    if (!isOutage(error)) throw error;
     this.#since ??= context.now();
     if (context.now() - this.#since >= outageMs) throw error;
   }

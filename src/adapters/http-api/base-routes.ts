@@ -85,7 +85,7 @@ export function addBases(api: Api, { platform, heartbeatMs }: ApiOptions): void 
   });
 
   api.openapi(uploadBaseRoute, async (c) => {
-    const upload = openArchiveUpload(c.env);
+    const upload = openArchiveUpload(c.env, heartbeatMs);
     try {
       const options = writeOptions(c, c.req.valid("header")["idempotency-key"], upload.signal);
       const { base } = c.req.valid("param");

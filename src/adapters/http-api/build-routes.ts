@@ -14,7 +14,7 @@ const createBuildRoute = createRoute({
   path: "/v1/apps/{app}/builds",
   summary: "Upload built code: a .tar.gz, .tar, .zip, .war, .jar, or one program",
   description:
-    "Answers when the image is stored. The app need not exist. What is sent is recognized by its first bytes; `file` is " +
+    "Answers when the image is stored, with status 102 meanwhile. The app need not exist. What is sent is recognized by its first bytes; `file` is " +
     "its name, by which a .war and a .jar are told from other zips. The error of a build that failed names it in " +
     "`details.buildId`.",
   security,
@@ -81,7 +81,7 @@ const getBuildLogRoute = createRoute({
 
 export function addBuilds(api: Api, { platform, heartbeatMs }: ApiOptions): void {
   api.openapi(createBuildRoute, async (c) => {
-    const upload = openArchiveUpload(c.env);
+    const upload = openArchiveUpload(c.env, heartbeatMs);
     try {
       const options = writeOptions(c, c.req.valid("header")["idempotency-key"], upload.signal);
       const { file, ...query } = c.req.valid("query");

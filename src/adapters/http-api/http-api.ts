@@ -20,7 +20,7 @@ export interface HttpApiOptions {
   readonly peers?: HttpApiPeers;
   /** What is answered: `builds`: only what servers pass on to a process that makes builds. Default: `all`. */
   readonly scope?: "all" | "builds";
-  /** Between heartbeats of a quiet stream, and between interim answers of a build from a URL. Default 10,000. */
+  /** Between heartbeats of a quiet stream, and between interim answers of what takes long. Default 10,000. */
   readonly heartbeatMs?: number;
   /** Streams (logs, events, rollouts) that may be open at the same time. Default 256. */
   readonly streamsMax?: number;

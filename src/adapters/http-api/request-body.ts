@@ -2,6 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { DinpError } from "@dinp/core";
 import { IncomingBody } from "./incoming-body.js";
 import { parseJson } from "./json-guard.js";
+import { keepWaiting } from "./long-answer.js";
 
 const JSON_TIMEOUT_MS = 30_000;
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
@@ -72,21 +73,20 @@ export interface ArchiveUpload {
   readonly end: () => void;
 }
 
-/** Opens the body of an upload: read piece by piece, so that a slow builder slows the client. */
-export function openArchiveUpload({ incoming, outgoing }: HttpBindings): ArchiveUpload {
-  const type = incoming.headers["content-type"];
+/**
+ * Opens the body of an upload: read piece by piece, so that a slow builder slows the client, which is told every `everyMs` that
+ * its answer is still to come.
+ */
+export function openArchiveUpload(env: HttpBindings, everyMs: number): ArchiveUpload {
+  const type = env.incoming.headers["content-type"];
   if (type === undefined || !ARCHIVE_TYPE.test(type)) throw new WrongTypeError(type, "application/gzip");
-  const gone = new AbortController();
-  const onClose = (): void => {
-    if (!outgoing.writableFinished) gone.abort();
-  };
-  outgoing.once("close", onClose);
-  const body = new IncomingBody(incoming);
+  const waiting = keepWaiting(env, everyMs);
+  const body = new IncomingBody(env.incoming);
   return {
     bytes: body,
-    signal: gone.signal,
+    signal: waiting.signal,
     end: () => {
-      outgoing.off("close", onClose);
+      waiting.end();
       body.release();
     },
   };

@@ -218,6 +218,7 @@ export class Server implements ClusterSource {
     if (this.#leading !== null) return this.#leading;
     throw new DinpError("DINP_UNAVAILABLE", "This server is not connected to the nodes yet.", {
       retryable: true,
+      details: { leads: false },
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Reads many sources at once into one, in the order in which their values come. Each source is read one value ahead
  * only, so a slow reader slows them all. Sources can be added until {@link LogMerge.finish}; a source that fails is
- * replaced by what `onFailure` says of it.
+ * replaced by what `onFailure` says of it. {@link LogMerge.fail} ends it all.
  */
 export class LogMerge<T> {
   readonly #onFailure: (error: unknown, name: string) => T | null;
@@ -10,6 +10,7 @@ export class LogMerge<T> {
   readonly #pumps = new Set<Promise<void>>();
   #isFinished = false;
   #isClosed = false;
+  #failure: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
 
   constructor(onFailure: (error: unknown, name: string) => T | null) {
@@ -39,8 +40,15 @@ export class LogMerge<T> {
     this.#wake?.();
   }
 
+  /** No value comes any more: who reads them is thrown the error. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake?.();
+  }
+
   async *values(): AsyncGenerator<T> {
     for (;;) {
+      if (this.#failure !== null) throw this.#failure.error;
       const next = this.#waiting.shift();
       if (next !== undefined) {
         next.taken();

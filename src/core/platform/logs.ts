@@ -1,4 +1,4 @@
-import { DinpError, messageOf } from "../model/errors.js";
+import { DinpError, isDinpError, messageOf } from "../model/errors.js";
 import type { App, CrashRecord, InstanceStatus, Placement } from "../model/records.js";
 import type { LogLine } from "../ports/runtime.js";
 import { findAppEvenDeleted, listOf, readAppRecords, type AppRecords } from "./app-records.js";
@@ -11,6 +11,8 @@ import { assertInteger } from "./validate.js";
 
 const TAIL_DEFAULT = 100;
 const TAIL_MAX = 10_000;
+/** How long a log that could not be read is left alone. */
+const RETRY_MS = 1_000;
 
 /**
  * What the app wrote: the last lines of each of its instances, then with `follow` every new line, of new instances too,
@@ -113,8 +115,45 @@ async function* inTurn(
   }
 }
 
-function notReadable(error: unknown, instanceId: string): LogLine {
-  return { instanceId, text: `(the log cannot be read now: ${printable(messageOf(error), 300)})` };
+function notReadable(error: unknown, instanceId: string, more = ""): LogLine {
+  return { instanceId, text: `(the log cannot be read now: ${printable(messageOf(error), 300)}${more})` };
+}
+
+/** An instance's log to its end, however often its node goes away meanwhile: each time a line says so. */
+async function* readThrough(
+  { clock, logger }: PlatformContext,
+  instanceId: string,
+  tail: number,
+  source: (instanceId: string, tail: number) => AsyncIterable<LogLine>,
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  let rest = tail;
+  let isTold = false;
+  for (;;) {
+    try {
+      for await (const line of source(instanceId, rest)) {
+        rest = 0;
+        isTold = false;
+        yield line;
+      }
+      return;
+    } catch (error) {
+      if (signal.aborted || !isAway(error) || isOfNoLeader(error)) throw error;
+      logger.debug("a followed log is read again", { instance: instanceId, error: messageOf(error) });
+      if (!isTold) yield notReadable(error, instanceId, " Trying again; lines may be missing.");
+      isTold = true;
+    }
+    await clock.sleep(RETRY_MS, { signal });
+  }
+}
+
+function isAway(error: unknown): error is DinpError {
+  return isDinpError(error) && error.retryable;
+}
+
+/** Nothing can be read by this server any more: whoever reads has to ask the one that leads. */
+function isOfNoLeader(error: unknown): boolean {
+  return isAway(error) && error.details["leads"] === false;
 }
 
 async function* followAll(
@@ -126,7 +165,12 @@ async function* followAll(
   source: (instanceId: string, tail: number) => AsyncIterable<LogLine>,
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
-  const merge = new LogMerge<LogLine>((error, id) => (signal.aborted ? null : notReadable(error, id)));
+  const read = (id: string, lines: number): AsyncIterable<LogLine> =>
+    readThrough(context, id, lines, source, signal);
+  const merge = new LogMerge<LogLine>((error, id) => {
+    if (isOfNoLeader(error)) merge.fail(error);
+    return signal.aborted || isOfNoLeader(error) ? null : notReadable(error, id);
+  });
   const bell = new ChangeBell(
     context.store,
     ["placement", "instanceStatus"],
@@ -140,11 +184,11 @@ async function* followAll(
     bell,
     new Set(ids),
     merge,
-    (id) => source(id, TAIL_MAX),
+    (id) => read(id, TAIL_MAX),
     signal,
   );
   try {
-    for (const id of ids) merge.add(id, source(id, tail));
+    for (const id of ids) merge.add(id, read(id, tail));
     yield* merge.values();
   } finally {
     merge.close();

@@ -135,7 +135,7 @@ function failureOf(app: string, error: unknown): unknown {
 function unknownEnd(app: string, cause?: unknown): CliError {
   const message = `How the command of ${app} ended is not known: the API's answer broke off.`;
   const hints = [
-    `"dinp events ${app}" tells, once the API is back; without its client the command is ended.`,
+    `"dinp events ${app}" tells, once the API is back, unless its server died; without its client the command is ended.`,
   ];
   return new CliError(exitCodes.unreachable, message, { hints, cause });
 }

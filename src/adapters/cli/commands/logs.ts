@@ -32,11 +32,11 @@ async function logs(context: Context, app: string, flags: LogFlags): Promise<voi
   let lines = 0;
   const open = (): AsyncIterable<LogLineView> => {
     const request = { tail, follow: flags.follow, ...(instance === undefined ? {} : { instance }) };
-    tail = 0;
     return client.logs(app, request, { signal });
   };
   const show = (line: LogLineView): void => {
     lines += 1;
+    tail = 0;
     if (flags.json === true) context.out.line(toJson(line));
     else context.out.line(`${prefixOf(context, line)} ${printable(line.text)}`);
   };
