@@ -4,6 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ensureInstalled } from "./ensure-installed.mjs";
+import { packBlankDatabase } from "./lib/blank-database.mjs";
 import { run } from "./lib/run.mjs";
 import { StepFailed, runMain } from "./lib/step.mjs";
 
@@ -47,6 +48,7 @@ async function bundle({ clean = false } = {}) {
   const hash = hashOfInputs();
   rmSync(clean ? join(root, "dist") : stampPath, { force: true, recursive: true });
   await node(join(root, "node_modules/tsup/dist/cli-default.js"), "--silent");
+  await packBlankDatabase(root);
   writeFileSync(stampPath, hash);
 }
 

@@ -52,6 +52,7 @@ export const rows = [
   { folder: "src/adapters/dash/page", names: [/^@dinp\/core(\/client)?$/], packages: ["preact"] },
   { folder: "src/adapters/docker", folders: [runtime], names: [/^@dinp\/core$/], node: true },
   { folder: "src/adapters/process", folders: [runtime], names: [/^@dinp\/core$/], node: true },
+  { folder: "src/adapters/pglite", folders: [sql], names: [/^@dinp\/core(\/tar)?$/], node: true },
   { folder: "src/adapters/*", folders: [sql], names: [/^@dinp\/core$/], node: true },
   {
     folder: "src/bin",

@@ -3,6 +3,7 @@ import type { PGlite } from "@electric-sql/pglite";
 import { fsyncSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { findBlankDatabase, unpackBlankDatabase } from "./blank-database.js";
 import type { PgliteDurability } from "./durability.js";
 import type { Serialize } from "./prepared-statements.js";
 
@@ -23,14 +24,19 @@ export interface OpenedPglite {
 const EIO = 29;
 
 /**
- * Opens the database in `folder/pg`, and makes it first when there is none. It is made under another name and renamed
- * when it is whole, so that a death in the middle leaves nothing that looks like a database.
+ * Opens the database in `folder/pg`, and makes it first when there is none: from the blank one that `findBlank` gives, else by PGlite.
+ * It is made under another name and renamed when it is whole, so that a death in the middle leaves nothing that looks like a database.
  */
-export async function openPglite(folder: string, durability: PgliteDurability): Promise<OpenedPglite> {
+export async function openPglite(
+  folder: string,
+  durability: PgliteDurability,
+  findBlank: () => Promise<string | null> = findBlankDatabase,
+): Promise<OpenedPglite> {
   const driver = await importDriver();
   const home = join(folder, "pg");
   try {
-    if (!(await exists(home))) await makeDatabase(driver, folder, home, durability);
+    if (!(await exists(home)))
+      await makeDatabase(driver, folder, { home, durability, blank: await findBlank() });
     const pglite = await startDatabase(driver, home, durability);
     return { pglite, serialize: driver.main.protocol.serialize };
   } catch (error) {
@@ -61,14 +67,17 @@ async function importDriver(): Promise<Driver> {
 async function makeDatabase(
   driver: Driver,
   folder: string,
-  home: string,
-  durability: PgliteDurability,
+  {
+    home,
+    durability,
+    blank,
+  }: { readonly home: string; readonly durability: PgliteDurability; readonly blank: string | null },
 ): Promise<void> {
   const unfinished = join(folder, "pg.unfinished");
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { mode: 0o700 });
-  const database = await startDatabase(driver, unfinished, durability);
-  await database.close();
+  if (blank !== null) await unpackBlankDatabase(blank, unfinished);
+  else await (await startDatabase(driver, unfinished, durability)).close();
   if (durability === "power-loss") await syncTree(unfinished);
   await rename(unfinished, home);
   if (durability === "power-loss") await syncPath(folder);
