@@ -10,16 +10,7 @@ import { createRedisRouteTable } from "@dinp/core/redis";
 import { createSystemRandom } from "@dinp/core/system";
 import { roundsOf } from "./lib/again.js";
 import { percentile, type Recorder, runBench } from "./lib/bench.js";
-import {
-  ASKED,
-  CHANGE_EVERY_MS,
-  FIRST_ASKED_MS,
-  GOAL_MS,
-  measureAll,
-  measureSome,
-  pause,
-  POLL_MS,
-} from "./routes/asking.js";
+import { ASKED, CHANGE_EVERY_MS, FIRST_ASKED_MS, measureAnswers, pause, POLL_MS } from "./routes/asking.js";
 import { ControlPlane } from "./routes/control-plane.js";
 import { HttpPoll } from "./routes/http-poll.js";
 import { commitApps, commitRouters, hostOf, type Place, statusOf } from "./routes/records.js";
@@ -29,12 +20,10 @@ import { makePlace, openStore } from "./store/places.js";
 
 const ROUTERS = 20;
 const ROUTES = 10_000;
-/** Changes after which all routers are asked once. */
-const CHANGES_FOR_ALL = 100;
 /** Changes that nobody asks for: what they cost is measured. */
 const UNASKED_CHANGES = 50;
-/** How long a world that was just made is left alone: routers save their first table, and their memory is tidied up. */
-const SETTLE_MS = 5_000;
+/** How long a world that was just made is left alone: routers save their first table, and V8 then tidies up for some time. */
+const SETTLE_MS = 30_000;
 const argv = process.argv.slice(2);
 const redisUrl = process.env["DINP_TEST_REDIS"] ?? "";
 const storeName = argv.includes("--store") ? "postgres" : "memory";
@@ -53,10 +42,7 @@ if (redisUrl === "") {
       name: "routes",
       title:
         "From an agent's report that an instance is ready to its first answer through each of 20 routers, over Redis, with 10,000 routes",
-      goals: {
-        "from the report to the answer, p99": { atMost: GOAL_MS },
-        [`all routers asked: answers within ${String(GOAL_MS)} ms`]: { atLeast: 99 },
-      },
+      goals: { "from the report to the answer, p99": { atMost: 50 } },
       run,
     },
     argv,
@@ -78,8 +64,7 @@ async function run(recorder: Recorder): Promise<void> {
     const limitMs = await measureLimits(recorder, world);
     await measureIdle(recorder, world);
     const next = ready(world);
-    const p99Ms = await measureSome(recorder, world.routers, next, changes);
-    await measureAll(recorder, world.routers, next, CHANGES_FOR_ALL);
+    const p99Ms = await measureAnswers(recorder, world.routers, next, changes);
     await measureCosts(recorder, world, next);
     recorder.measure("from the report to the answer, p99 over the limits together", p99Ms / limitMs, "x");
   } finally {
@@ -100,7 +85,7 @@ async function makeWorld(recorder: Recorder, changes: number, undo: (() => unkno
   const { server, place } = await startApp();
   undo.push(() => server.close());
 
-  const apps = ROUTES + changes + CHANGES_FOR_ALL + UNASKED_CHANGES;
+  const apps = ROUTES + changes + UNASKED_CHANGES;
   const ids = Array.from({ length: ROUTERS }, (_, index) => `router-${String(index)}`);
   await commitApps(store, place, { apps, ready: ROUTES });
   await commitRouters(store, ids);
