@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCommand } from "./command.mjs";
+import { runCommand, tryCommand } from "./command.mjs";
 import {
   DOCKER_CLIENT,
   engineSocket,
@@ -89,6 +89,8 @@ export const dockerService = {
   async start(folder) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const settings = await chooseSettings(folder);
+    // One of that name is left of an engine whose folder was removed under it.
+    await tryCommand("ip", ["link", "delete", settings.bridge, "type", "bridge"]);
     await runCommand("ip", ["link", "add", "name", settings.bridge, "type", "bridge"]);
     await runCommand("ip", ["addr", "add", `10.${settings.network}.0.1/24`, "dev", settings.bridge]);
     await runCommand("ip", ["link", "set", settings.bridge, "up"]);
