@@ -26,6 +26,13 @@ export { readFile } from "node:fs/promises";
 
 // --- src/adapters/pglite/a.ts is legal
 export { b } from "../sql/b.js";
+export { createTarArchive } from "@dinp/core/tar";
+
+// --- src/adapters/pglite/a.ts breaks dinp/folder-imports (publicName)
+export { createZipArchive } from "@dinp/core/zip";
+
+// --- src/adapters/postgres/a.ts breaks dinp/folder-imports (publicName)
+export { createTarArchive } from "@dinp/core/tar";
 
 // --- src/adapters/process/a.ts is legal
 export { b } from "../runtime/b.js";

@@ -25,7 +25,7 @@ export async function buildChild(name: string): Promise<{ readonly file: string;
     esbuildOptions: (options) => {
       options.alias = {
         ...Object.fromEntries(
-          ["pglite", "postgres", "mysql"].map((name) => [
+          ["pglite", "postgres", "mysql", "tar"].map((name) => [
             `@dinp/core/${name}`,
             join(root, `src/adapters/${name}/index.ts`),
           ]),
