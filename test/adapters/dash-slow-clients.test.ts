@@ -18,14 +18,6 @@ function open(dash: TestDash): Promise<RawClient> {
   return RawClient.open(Number(new URL(dash.origin).port));
 }
 
-/** Sends a byte now and then until the connection ends. */
-function trickle(client: RawClient): void {
-  const timer = setInterval(() => client.socket.writable && client.send("x"), 20);
-  client.socket.once("close", () => {
-    clearInterval(timer);
-  });
-}
-
 /** Another client is served as if nothing were. */
 async function serveAnother(dash: TestDash): Promise<void> {
   expect((await dash.ask({ path: "/" })).status).toBe(200);
@@ -36,7 +28,7 @@ it("ends connections that say nothing, and heads that come by bytes, and serves 
   const dash = await signedIn({ timeouts: { headMs: 500 } });
   const silent = await Promise.all(Array.from({ length: 200 }, () => open(dash)));
   const slow = (await open(dash)).send("GET / HTTP/1.1\r\nx: ");
-  trickle(slow);
+  slow.trickle();
   await serveAnother(dash);
   for (const client of [slow, ...silent]) await client.whenClosed();
   await serveAnother(dash);
@@ -45,7 +37,7 @@ it("ends connections that say nothing, and heads that come by bytes, and serves 
 it("ends a request whose body goes on after its answer", async () => {
   const dash = await signedIn({ timeouts: { restMs: 300 } });
   const client = (await open(dash)).send(`${PAGE}content-length: 999999999\r\n\r\n`);
-  trickle(client);
+  client.trickle();
   expect((await client.answer()).status).toBe(200);
   await serveAnother(dash);
   await client.whenClosed();

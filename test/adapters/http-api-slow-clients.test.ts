@@ -36,14 +36,6 @@ async function certificates(): Promise<Record<"ca" | "cert" | "key", string>> {
   return { ca: caText ?? "", cert: cert ?? "", key: keyText ?? "" };
 }
 
-/** Sends a byte now and then until the connection ends. */
-function trickle(client: RawClient): void {
-  const timer = setInterval(() => client.socket.writable && client.send("x"), 20);
-  client.socket.once("close", () => {
-    clearInterval(timer);
-  });
-}
-
 /** Another client is served as if nothing were. */
 async function serveAnother(api: ApiWorld): Promise<void> {
   expect(await api.client.listApps()).toBeDefined();
@@ -54,7 +46,7 @@ it("ends connections that say nothing, and heads that come by bytes, and serves 
   await using api = await createApiWorld({ headTimeoutMs: 500 });
   const silent = await Promise.all(Array.from({ length: 300 }, () => open(api)));
   const slow = (await open(api)).send("GET /v1/info HTTP/1.1\r\nx: ");
-  trickle(slow);
+  slow.trickle();
   await serveAnother(api);
   expect(await slow.answer()).toMatchObject({ status: 408 });
   for (const client of [slow, ...silent]) await client.whenClosed();
@@ -67,7 +59,7 @@ it("ends connections over which no TLS comes, or not all of a handshake, and ser
   const clients = await Promise.all(Array.from({ length: 20 }, () => open(api)));
   const plain = (await open(api)).send("GET /v1/info HTTP/1.1\r\nhost: a\r\n\r\n");
   const begun = (await open(api)).send("\x16\x03\x01\x02\0");
-  trickle(begun);
+  begun.trickle();
   const get = async (): Promise<number | undefined> => {
     const asked = httpsGet(`${api.url}/healthz`, { ca, agent: false });
     const [answer] = (await once(asked, "response")) as [IncomingMessage];
@@ -87,7 +79,7 @@ it.each([
   await using api = await createApiWorld({ restMs: 300 });
   const client = (await open(api)).send(`${method} /v1/apps HTTP/1.1\r\nhost: a\r\n${length}\r\n\r\n`);
   if (length.startsWith("t")) client.send("fffffff\r\n");
-  trickle(client);
+  client.trickle();
   expect(await client.answer()).toMatchObject({ status: 401 });
   await serveAnother(api);
   await client.whenClosed();
@@ -119,7 +111,7 @@ it("ends an upload that stands still, so that it holds no builder", async () => 
 it("gives an upload that comes by bytes up when the build's time is over", async () => {
   await using api = await createApiWorld({}, { buildsMax: 1, buildTimeoutMs: 1_000 });
   const client = (await open(api)).send(`${UPLOAD}${tokenOf(api)}content-length: 999999\r\n\r\n\x1f\x8b`);
-  trickle(client);
+  client.trickle();
   await expect.poll(async () => (await api.world.records("build")).length).toBe(1);
   await serveAnother(api);
   expect(await client.answer()).toMatchObject({ status: 504 });

@@ -31,14 +31,6 @@ async function serve(options: Parameters<typeof startRouterRig>[0]): Promise<{
   return { rig, app };
 }
 
-/** Sends a byte now and then until the connection ends. */
-function trickle(client: RawClient): void {
-  const timer = setInterval(() => client.socket.writable && client.send("x"), 20);
-  client.socket.once("close", () => {
-    clearInterval(timer);
-  });
-}
-
 /** Another client is served as if nothing were. */
 async function serveAnother({ port }: RouterRig): Promise<void> {
   expect((await exchange(port, GET)).status).toBe(200);
@@ -51,7 +43,7 @@ it("33 ends heads that come by bytes, also after an answer, and connections that
   const second = (await RawClient.open(rig.port)).send(GET);
   expect((await second.answer()).status).toBe(200);
   second.send("GET / HTTP/1.1\r\nx: ");
-  for (const client of [first, second]) trickle(client);
+  for (const client of [first, second]) client.trickle();
   await serveAnother(rig);
   expect(await first.answer()).toMatchObject({ status: 408 });
   expect(await second.answer(1)).toMatchObject({ status: 408 });
@@ -63,7 +55,7 @@ it("33 waits for an upload that comes by bytes", async () => {
   const { rig } = await serve({ clientIdleTimeoutMs: 500 });
   const client = await RawClient.open(rig.port);
   client.send(`POST / HTTP/1.1\r\n${HOST}Content-Length: 100\r\n\r\n`);
-  trickle(client);
+  client.trickle();
   await serveAnother(rig);
   expect(await client.answer()).toMatchObject({ status: 200, body: "whole" });
   client.socket.destroy();

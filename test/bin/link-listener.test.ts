@@ -62,12 +62,7 @@ it("connections that never become links end, however they go on; agents are let 
   const slowBody = (await RawClient.open(listener.port)).send(
     "POST /v1/link HTTP/1.1\r\nhost: a\r\ncontent-length: 999999\r\n\r\n",
   );
-  const trickle = setInterval(() => {
-    for (const client of [slowHead, slowBody]) if (client.socket.writable) client.send("x");
-  }, 20);
-  onTestFinished(() => {
-    clearInterval(trickle);
-  });
+  for (const client of [slowHead, slowBody]) client.trickle();
   await serveAnother(listener, "node-1");
   for (const client of [slowHead, slowBody, ...silent]) await client.whenClosed();
   await serveAnother(listener, "node-2");
@@ -117,10 +112,7 @@ it("an agent that is let in and does not say who it is, or says it by bytes, is 
   for (const client of clients) expect((await client.send(head).answer()).status).toBe(101);
   // The head of a masked text of 100 bytes, which is one that never ends.
   clients[1]?.send("\x81\xe4\0\0\0\0");
-  const trickle = setInterval(() => clients[1]?.socket.writable === true && clients[1].send("x"), 20);
-  onTestFinished(() => {
-    clearInterval(trickle);
-  });
+  clients[1]?.trickle();
   await serveAnother(listener, "node-1");
   for (const client of clients) await client.whenClosed();
   await serveAnother(listener, "node-2");

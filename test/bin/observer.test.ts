@@ -18,14 +18,6 @@ async function observe(): Promise<number> {
   return port;
 }
 
-/** Sends a byte now and then until the connection ends. */
-function trickle(client: RawClient): void {
-  const timer = setInterval(() => client.socket.writable && client.send("x"), 20);
-  client.socket.once("close", () => {
-    clearInterval(timer);
-  });
-}
-
 it("is reached again soon after as many clients as it takes have come and said nothing", async () => {
   const port = await observe();
   const silent = await Promise.all(Array.from({ length: 100 }, () => RawClient.open(port)));
@@ -41,7 +33,7 @@ it("ends heads and bodies that come by bytes, and answers others meanwhile", asy
   const slowBody = (await RawClient.open(port)).send(
     "POST /healthz HTTP/1.1\r\nhost: a\r\ncontent-length: 999999\r\n\r\n",
   );
-  for (const client of [slowHead, slowBody]) trickle(client);
+  for (const client of [slowHead, slowBody]) client.trickle();
   expect((await slowBody.answer()).status).toBe(405);
   expect((await exchange(port, ask("/healthz"))).status).toBe(200);
   for (const client of [slowHead, slowBody]) await client.whenClosed();

@@ -13,17 +13,20 @@ const ENTRIES_MAX = 10_000;
 
 /**
  * Where this package has a database as this machine's version of PGlite makes it, packed when the package was built: to unpack it takes
- * a small part of the processor time that making one does. Null when there is none of that version.
+ * a small part of the processor time that making one does. Null when there is none of that version, and when it cannot be told, as in
+ * a program that this was bundled into.
  */
 export async function findBlankDatabase(): Promise<string | null> {
+  return await findByVersion().catch(() => null);
+}
+
+async function findByVersion(): Promise<string | null> {
   const home = await packageOf(fileURLToPath(import.meta.url), PACKAGE);
   const driver = await packageOf(createRequire(import.meta.url).resolve(DRIVER), DRIVER);
   if (home === null || driver === null) return null;
   const path = join(home.folder, "dist/adapters/pglite", `blank-${driver.version}.tar.gz`);
-  return await access(path).then(
-    () => path,
-    () => null,
-  );
+  await access(path);
+  return path;
 }
 
 /** Unpacks the database into an empty folder, for its owner only. `DINP_UNAVAILABLE`. */

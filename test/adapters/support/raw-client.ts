@@ -43,6 +43,14 @@ export class RawClient {
     return this;
   }
 
+  /** Sends a byte now and then until the connection ends. */
+  trickle(): void {
+    const timer = setInterval(() => this.socket.writable && this.send("x"), 20);
+    this.socket.once("close", () => {
+      clearInterval(timer);
+    });
+  }
+
   /** The whole answers so far. Reads `Content-Length` and chunked bodies, and bodies until the end of the connection. */
   answers(): RawAnswer[] {
     return parseAnswers(this.text, this.ended || this.closed);
