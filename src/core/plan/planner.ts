@@ -134,7 +134,7 @@ export class Planner {
     return judged;
   }
 
-  /** Only a node that is lost, or no longer, changes what its apps need; any may have room now. */
+  /** Only a node that is lost, or no longer, changes what its apps need; any may have room now, or its word be waited for no more. */
   #noteHealth(
     before: ReadonlyMap<NodeId, NodeHealth>,
     after: ReadonlyMap<NodeId, NodeHealth>,
@@ -145,6 +145,7 @@ export class Planner {
       const old = before.get(id);
       if (old === health) continue;
       nodes.add(id);
+      this.#mark(this.#waits.word);
       if (old === "lost" || health === "lost") this.#markNode(id);
     }
   }

@@ -4,8 +4,8 @@ import type { Draft } from "./draft.js";
 import type { Instance } from "./instances.js";
 
 /**
- * `surplus` more run than are wanted: those that serve least go first, so the wanted number of ready ones stays. While one that only
- * records call ready is needed for that number, it and those that were to leave after it wait: until another is ready, or its node is
+ * `surplus` more run than are wanted: those that serve least go first, so the wanted number of ready ones stays. Which of those that
+ * only records know still serve is not known: as long as the others are not enough, none of them leaves, until their nodes are
  * heard or lost.
  */
 export function retireSurplus(
@@ -15,20 +15,18 @@ export function retireSurplus(
   draft: Draft,
   context: PlanContext,
 ): void {
-  const order = [...own].sort((a, b) => retireRank(a, context) - retireRank(b, context));
+  const known = own.filter((instance) => isVouchedFor(instance, context));
+  const mayLeave = countReady(known) >= app.instances ? own : known;
+  if (mayLeave.length < own.length) context.waits.word = true;
+  const leaving = Math.max(0, surplus - (own.length - mayLeave.length));
   const reason = `${String(app.instances)} wanted, ${String(own.length)} run`;
-  let spareReady = own.filter(({ ready }) => ready).length - app.instances;
-  for (const instance of order.slice(0, surplus)) {
-    if (instance.ready && spareReady <= 0) {
-      context.waits.word = true;
-      return;
-    }
-    if (instance.ready) spareReady -= 1;
-    retire(instance, reason, draft);
-  }
+  for (const instance of inOrder(mayLeave, context).slice(0, leaving)) retire(instance, reason, draft);
 }
 
-/** Old releases leave as far as ready instances of the target make up for them; what only records call ready does not. */
+/**
+ * Old releases leave as far as ready instances of the target make up for them; what only records call ready makes up for nothing.
+ * While a node is still to be heard that may have lost some of the old ones, none of them leaves before the rest is enough.
+ */
 export function retireReplaced(
   app: App,
   own: readonly Instance[],
@@ -37,14 +35,25 @@ export function retireReplaced(
   draft: Draft,
   context: PlanContext,
 ): void {
-  const ready = own.filter((instance) => instance.ready);
-  const vouchedFor = ready.filter((instance) => isVouchedFor(instance, context));
-  const readyOthers = others.filter((instance) => instance.ready);
   for (const instance of others) if (!instance.ready) retire(instance, reason, draft);
-  const spare = vouchedFor.length + readyOthers.length - app.instances;
-  const order = [...readyOthers].sort((a, b) => retireRank(a, context) - retireRank(b, context));
-  for (const instance of order.slice(0, Math.max(0, spare))) retire(instance, reason, draft);
-  if (readyOthers.length > spare && ready.length > vouchedFor.length) context.waits.word = true;
+  const readyOthers = others.filter(({ ready }) => ready);
+  const isKnown = (instance: Instance): boolean => isVouchedFor(instance, context);
+  const knownOwn = countReady(own.filter(isKnown));
+  const isEnough = knownOwn + readyOthers.filter(isKnown).length >= app.instances;
+  const mayLeave = isEnough || !readyOthers.some((instance) => isAwaited(instance, context));
+  const spare = mayLeave ? Math.max(0, knownOwn + readyOthers.length - app.instances) : 0;
+  for (const instance of inOrder(readyOthers, context).slice(0, spare)) retire(instance, reason, draft);
+  const isWordMissing = countReady(own) > knownOwn || !mayLeave;
+  if (readyOthers.length > spare && isWordMissing) context.waits.word = true;
+}
+
+function countReady(instances: readonly Instance[]): number {
+  return instances.filter(({ ready }) => ready).length;
+}
+
+/** Who leaves first comes first. */
+function inOrder(instances: readonly Instance[], context: PlanContext): readonly Instance[] {
+  return [...instances].sort((a, b) => retireRank(a, context) - retireRank(b, context));
 }
 
 /**
@@ -65,6 +74,11 @@ function retireRank(instance: Instance, context: PlanContext): number {
 
 function isVouchedFor({ placement }: Instance, { vouching }: PlanContext): boolean {
   return vouching.has(placement.nodeId);
+}
+
+/** Its node is not silent, and has not told this leader what runs there. */
+function isAwaited(instance: Instance, context: PlanContext): boolean {
+  return !isVouchedFor(instance, context) && context.health.get(instance.placement.nodeId) === "live";
 }
 
 /** Has an instance leave: out of the routes first when it may be in them. */
