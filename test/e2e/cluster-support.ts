@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { OwnRedis } from "../adapters/redis-support/own-redis.js";
 import { DatabaseProcess } from "../adapters/sql-support/database-process.js";
 import { postgresServer } from "../../scripts/lib/services/postgres-server.mjs";
+import { removeCgroups } from "../../scripts/lib/services/docker-traces.mjs";
 import { ClusterProgram } from "./cluster-program.js";
+import { cgroupNames } from "./cluster-traces.js";
 import {
   type CommandResult,
   eventually,
@@ -252,9 +254,16 @@ export class TestCluster {
   async dispose(): Promise<void> {
     await Promise.all(this.#programs.map((program) => program.end("SIGKILL")));
     for (const pid of await processesWith(this.#mark)) killIfThere(pid);
+    await this.#removeCgroups();
     await this.redis.dispose();
     await this.database[Symbol.asyncDispose]();
     await this.#started.folder.remove();
+  }
+
+  /** Agents that were killed leave those of their instances. Where a disk holds up a process that was killed, they stay. */
+  async #removeCgroups(): Promise<void> {
+    const own = (await cgroupNames()).filter((name) => name.startsWith(`dinp-${this.id}-`));
+    for (const name of new Set(own)) await removeCgroups(name).catch(() => undefined);
   }
 
   get #mark(): string {

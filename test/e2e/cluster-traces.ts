@@ -24,7 +24,7 @@ export async function tracesOf(cluster: Cluster): Promise<Readonly<Record<string
     addresses: own(await linesOf("ip", "-o", "-4", "address")),
     routes: own(await linesOf("ip", "-4", "route")),
     mounts: own((await readFile("/proc/self/mountinfo", "utf8")).split("\n")),
-    cgroups: own(await cgroups()),
+    cgroups: own(await cgroupNames()),
     sockets: own(await readdir("/run")),
     processes: [...processes.map(String), ...own(await commands())],
     database: (await readdir(tmpdir())).filter((name) => name.startsWith(`dinp-postgres-${database}`)),
@@ -38,7 +38,8 @@ async function linesOf(command: string, ...args: readonly string[]): Promise<rea
   return stdout.split("\n");
 }
 
-async function cgroups(): Promise<readonly string[]> {
+/** Of every hierarchy. */
+export async function cgroupNames(): Promise<readonly string[]> {
   const root = "/sys/fs/cgroup";
   const hierarchies = await readdir(root, { withFileTypes: true });
   const inner = hierarchies
