@@ -20,6 +20,7 @@ const minimum = "an-app-keeps-its-minimum";
 const fixpoint = "a-fixpoint-follows-the-faults";
 
 const plan = "src/core/plan/app-plan.ts";
+const retire = "src/core/plan/retire.ts";
 const rollout = "src/core/plan/rollout.ts";
 const planWrites = "src/core/loops/plan-writes.ts";
 const reconciler = "src/core/loops/reconciler.ts";
@@ -164,6 +165,22 @@ export const sourceMutants = [
     find: "const busy = this.#inFlight.instances((instanceId) => !this.#index.hasInstance(instanceId));",
     replace: "const busy: string[] = [];",
     invariants: [drain],
+  },
+  {
+    name: "what only records know leaves as one too many while it may be needed",
+    place: "plan",
+    file: retire,
+    find: "const mayLeave = countReady(known) >= app.instances ? own : known;",
+    replace: "const mayLeave = own;",
+    invariants: [minimum],
+  },
+  {
+    name: "old ones leave before nodes have told which of them are left",
+    place: "plan",
+    file: retire,
+    find: "const mayLeave = isEnough || !readyOthers.some((instance) => isAwaited(instance, context));",
+    replace: "const mayLeave = true;",
+    invariants: [minimum],
   },
   {
     name: "old instances leave before the new ones are ready",

@@ -125,7 +125,7 @@ export class Planner {
       Object.assign(judged, judgeCluster(this.#view, facts, now, policy));
       this.#noteHealth(before.health, judged.health, nodes);
       if (judged.reportsUntil === null) this.#mark(this.#waits.reports);
-      if (!isSameSet(before.vouching, judged.vouching)) this.#mark(this.#waits.word);
+      this.#mark(this.#waits.word);
     }
     if (before.ledger.covers(nodes)) before.ledger.refresh(nodes, judged.health);
     else judged.ledger = new CapacityLedger(this.#view, judged.health);
@@ -134,7 +134,7 @@ export class Planner {
     return judged;
   }
 
-  /** Only a node that is lost, or no longer, changes what its apps need; any may have room now, or its word be waited for no more. */
+  /** Only a node that is lost, or no longer, changes what its apps need; any may have room now. */
   #noteHealth(
     before: ReadonlyMap<NodeId, NodeHealth>,
     after: ReadonlyMap<NodeId, NodeHealth>,
@@ -145,7 +145,6 @@ export class Planner {
       const old = before.get(id);
       if (old === health) continue;
       nodes.add(id);
-      this.#mark(this.#waits.word);
       if (old === "lost" || health === "lost") this.#markNode(id);
     }
   }
@@ -202,12 +201,6 @@ function judgeCluster(
     judgedUntil: wake.at ?? Infinity,
     wakeAt: wake.at,
   };
-}
-
-function isSameSet(a: ReadonlySet<NodeId>, b: ReadonlySet<NodeId>): boolean {
-  if (a.size !== b.size) return false;
-  for (const id of a) if (!b.has(id)) return false;
-  return true;
 }
 
 /** The apps that wait for something other than their own records or the time. */

@@ -76,9 +76,11 @@ function isVouchedFor({ placement }: Instance, { vouching }: PlanContext): boole
   return vouching.has(placement.nodeId);
 }
 
-/** Its node is not silent, and has not told this leader what runs there. */
+/** Its node has not told this leader what runs there, and will be heard or be judged: not one of too many that are silent. */
 function isAwaited(instance: Instance, context: PlanContext): boolean {
-  return !isVouchedFor(instance, context) && context.health.get(instance.placement.nodeId) === "live";
+  const { facts, policy, now, health } = context;
+  if (isVouchedFor(instance, context)) return false;
+  return health.get(instance.placement.nodeId) === "live" || now < facts.leaderSince + policy.leaderGraceMs;
 }
 
 /** Has an instance leave: out of the routes first when it may be in them. */

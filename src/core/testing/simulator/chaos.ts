@@ -12,6 +12,10 @@ const REBOOT_AFTER_START_MS = 200;
 const OFF_MS = 60_000;
 /** Longer than a new leader's grace time and a silence that makes a node lost. */
 const OFF_MS_MAX = 300_000;
+/** Until what a lost node ran is replaced, when all goes well. */
+const REPLACED_MS = 45_000;
+/** Longer than a new leader waits for all nodes to tell what they run. */
+const UNHEARD_MS = 15_000;
 
 export interface ChaosOptions {
   readonly random: SeededRandom;
@@ -38,6 +42,7 @@ export class Chaos {
       [2, this.#rebootAtStart],
       [1, this.#switchOff],
       [1, this.#loseTable],
+      [1, this.#turnOver],
     ];
     // Not every world has every kind of misfortune, so that some kinds can pile up.
     this.#deeds = all.flatMap(([weight, deed]) =>
@@ -119,14 +124,32 @@ export class Chaos {
   }
 
   readonly #switchOff = (): void => {
-    const { nodes, random, fleet } = this.#options;
-    const node = random.pick(nodes);
-    const program = fleet.named(node.id);
+    const { nodes, random } = this.#options;
     this.#world.journal.count("node off for a while");
+    this.#off(random.pick(nodes), Math.min(OFF_MS_MAX, random.exponential(OFF_MS)));
+  };
+
+  #off(node: SimNode, ms: number): void {
+    const program = this.#options.fleet.named(node.id);
     if (program === undefined) return;
-    program.offUntil = this.#world.scheduler.now + Math.min(OFF_MS_MAX, random.exponential(OFF_MS));
+    program.offUntil = this.#world.scheduler.now + ms;
     program.process?.kill();
     node.reboot("nothing");
+  }
+
+  /** A node goes; once what it ran is replaced, another server leads, which hears of some of the others late. */
+  readonly #turnOver = (): void => {
+    const { nodes, random, fleet } = this.#options;
+    const gone = random.pick(nodes);
+    this.#world.journal.count("node off, then all servers started anew");
+    this.#off(gone, OFF_MS_MAX);
+    this.#world.scheduler.after(REPLACED_MS + random.exponential(PAUSE_MS), () => {
+      if (!this.#world.faults.active) return;
+      for (const { role, process } of fleet.programs) if (role === "server") process?.kill();
+      for (const node of nodes)
+        if (node !== gone && random.next() < 0.6)
+          fleet.named(node.id)?.process?.pause(UNHEARD_MS + random.exponential(PAUSE_MS));
+    });
   };
 
   readonly #loseTable = (): void => {

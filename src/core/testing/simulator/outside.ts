@@ -10,7 +10,7 @@ export interface RouterUse {
 export interface Outside {
   /** A process of this instance runs on some machine. */
   isRunning(instanceId: InstanceId): boolean;
-  /** False when it runs and has not been able to answer anybody yet. */
+  /** False when it runs and has not been able to answer anybody yet, and when it ended long ago. */
   mayHaveAnswered(instanceId: InstanceId): boolean;
   /** Routers that are up, or only stopped for a while, and still use the instance. */
   usersOf(instanceId: InstanceId): readonly RouterUse[];

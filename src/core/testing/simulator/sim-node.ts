@@ -13,6 +13,9 @@ interface Behavior {
   readonly endsAfterMs: number | null;
 }
 
+/** Longer than a silence that makes a node lost. */
+const LONG_GONE_MS = 45_000;
+
 interface SimInstance {
   readonly spec: InstanceSpec;
   readonly startedAt: number;
@@ -59,6 +62,12 @@ export class SimNode {
     if (instance?.exit !== null) return false;
     const { startedAt, behavior } = instance;
     return this.#world.scheduler.now < startedAt + (behavior.answersAfterMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** It ended here so long ago that no leader may count on it, whether or not it was told. */
+  isLongGone(instanceId: InstanceId): boolean {
+    const exit = this.#instances.get(instanceId)?.exit;
+    return exit != null && EPOCH_MS + this.#world.scheduler.now - exit.at > LONG_GONE_MS;
   }
 
   /** What listens on a port now. */

@@ -203,7 +203,8 @@ class Simulation {
   #outside(): Outside {
     return {
       isRunning: (instanceId) => this.#nodes.some((node) => node.isRunning(instanceId)),
-      mayHaveAnswered: (instanceId) => !this.#nodes.some((node) => node.isSilentYet(instanceId)),
+      mayHaveAnswered: (instanceId) =>
+        !this.#nodes.some((node) => node.isSilentYet(instanceId) || node.isLongGone(instanceId)),
       usersOf: (instanceId) =>
         [...this.#programs.routers.values()].flatMap((router) => router.useOf(instanceId) ?? []),
       soughtAt: (host, port) =>
