@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { endLostStarts } from "../../../scripts/lib/services/docker-traces.mjs";
 import { dockerService } from "../../../scripts/lib/services/docker.mjs";
 import {
   isAlive,
@@ -70,13 +71,20 @@ export class EngineProcess {
     await eventually(() => !isAlive(identity), 60_000);
   }
 
-  /** Starts it again; resolves when it answers. */
+  /** Starts it again, without the starts that it lost when it was killed; resolves when it answers. */
   async restart(): Promise<void> {
     // It refuses to start while a process has the number of the one that was killed, be it its remains or another's.
     const config = JSON.parse(await readFile(join(this.folder, "engine.json"), "utf8")) as {
       readonly pidfile: string;
+      readonly "cgroup-parent": string;
+      readonly "data-root": string;
     };
     await rm(config.pidfile, { force: true });
+    await endLostStarts({
+      run: dirname(config.pidfile),
+      cgroup: config["cgroup-parent"].slice(1),
+      data: config["data-root"],
+    });
     const command = ["/usr/sbin/dockerd", "--config-file", join(this.folder, "engine.json")] as const;
     const [first, ...more] = this.#network?.entry ?? [];
     const entered: [string, ...string[]] = first === undefined ? [...command] : [first, ...more, ...command];
