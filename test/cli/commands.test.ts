@@ -163,6 +163,26 @@ describe("push", () => {
     await ok(["stop", "giant"]);
   });
 
+  it("also when an older release serves, which goes on", async () => {
+    await platform.files("growing", { "server.js": webApp, "dinp.yaml": COMMAND });
+    await ok(["push", "growing"]);
+    const start = Date.now();
+    const now = (): number => start + (Date.now() - start) * 10;
+    const run = await dinp(["push", "growing", "--memory", "1000G", "--timeout", "3600"], {
+      options: { now },
+    });
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(/\n {2}no-capacity: release 2 needs 1 more: no node can take it/);
+    expect(run.err).toMatch(
+      /error: growing has 1 of 1 instance ready\. no-capacity: release 2 .*\nhint: "dinp nodes"/,
+    );
+    expect((await ok(["app", "growing"])).out).toMatch(/Problems\n.*no node can take it/);
+    // What fits again is rolled out, and nothing is told of what did not.
+    await ok(["push", "growing", "--memory", "128M"]);
+    expect((await ok(["app", "growing"])).out).not.toContain("Problems");
+    await ok(["stop", "growing"]);
+  });
+
   it("interrupted with Ctrl-C ends with 130, says that the rollout goes on, and leaves no listener", async () => {
     await platform.files("patience", { "server.js": deafApp, "dinp.yaml": COMMAND });
     const signals = new EventEmitter();

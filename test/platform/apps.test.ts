@@ -96,6 +96,37 @@ describe("apps", () => {
     });
   });
 
+  it("tells of a release that has no room while an older one runs, until it is placed", async () => {
+    await using world = await createWorld();
+    const { platform } = world;
+    await world.push("hello");
+    await world.place("hello", "i-1", true);
+    await world.endRollout("hello", "complete");
+    const appId = (await world.records("app"))[0]?.id ?? "";
+    let count = 0;
+    const tell = async (type: string, message: string): Promise<void> => {
+      count += 1;
+      const about = { appId, appName: "hello", instanceId: null, nodeId: null, actor: "leader" };
+      await world.put("event", { id: `evt-${String(count)}`, at: count, type, message, ...about });
+    };
+    const notices = async (): Promise<readonly string[]> => (await platform.getApp("hello")).notices;
+    await tell("plan.refused", "no-capacity: of release 1");
+    expect(await notices()).toEqual([]);
+    await platform.changeEnv("hello", { set: { A: "1" } }, world.write());
+    expect(await notices()).toEqual([]);
+    await world.endRollout("hello", "running");
+    await tell("rollout.started", "release 2");
+    expect(await notices()).toEqual([]);
+    await tell("plan.refused", "no-capacity: of release 2");
+    expect(await notices()).toEqual(["no-capacity: of release 2"]);
+    await tell("instance.placed", "there is room");
+    expect(await notices()).toEqual([]);
+    await tell("plan.refused", "no-capacity: once more");
+    expect(await notices()).toEqual(["no-capacity: once more"]);
+    await world.place("hello", "i-2", false);
+    expect(await notices()).toEqual([]);
+  });
+
   it("tells of an instance that a health monitor withdrew, by whom and why", async () => {
     await using world = await createWorld();
     const { platform } = world;

@@ -100,7 +100,8 @@ export class StuckWatch {
 
   #lookForRefusal(detail: AppDetail): CliError | null {
     const notices = detail.notices.join("\n");
-    if (detail.ready > this.#ready || notices !== this.#notices) this.#progressAt = this.#now();
+    if (detail.ready > this.#ready || notices !== this.#notices || isComing(detail))
+      this.#progressAt = this.#now();
     this.#ready = detail.ready;
     this.#notices = notices;
     const notice = detail.notices.find(isRefusal);
@@ -113,6 +114,17 @@ export class StuckWatch {
       ],
     });
   }
+}
+
+/** Whether an instance of the app's release is on its way up: when it is ready, there may be room for the next. */
+function isComing({ release, instanceList }: AppDetail): boolean {
+  return instanceList.some(
+    (instance) =>
+      instance.release === release &&
+      instance.desired === "running" &&
+      !instance.ready &&
+      instance.phase !== "exited",
+  );
 }
 
 /** True for a notice that an instance cannot be placed now; a wait after a crash ends by itself. */

@@ -45,7 +45,7 @@ export function appView(records: AppRecords, info: PlatformInfo): AppView {
 }
 
 /**
- * `refusal`: why the leader last could not place an instance of the app, null when it could. `nextStartAt`: until when
+ * `refusal`: why the leader cannot place an instance of the app that is wanted, null when it can. `nextStartAt`: until when
  * the next start waits after a failure.
  */
 export function appDetail(
@@ -79,7 +79,7 @@ function notices(records: AppRecords, refusal: string | null): string[] {
   const found: string[] = [];
   const rollout = current === null ? undefined : records.rollouts.get(current.id);
   if (rollout?.state === "failed") found.push(`Release ${String(rollout.number)} failed: ${rollout.reason}.`);
-  if (refusal !== null && placed(records) < app.instances) found.push(refusal);
+  if (refusal !== null) found.push(refusal);
   return found;
 }
 

@@ -50,7 +50,7 @@ export async function readDetail(
   const app = await findAppEvenDeleted(context.store, name, options);
   const records = await readAppRecords(context.store, app, options);
   const isShort = app.desired === "running" && placed(records) < app.instances;
-  const refusal = isShort ? await lastRefusal(context, app, options) : null;
+  const refusal = await refusalOf(context, records, isShort, options);
   const nextStartAt = isShort ? context.cluster().nextStartAt(app.id) : null;
   const revision = await revisionOf(context, app, options);
   return { records, detail: appDetail(records, context.info(), refusal, nextStartAt, revision) };
@@ -61,16 +61,38 @@ async function revisionOf(context: PlatformContext, app: App, options: ReadOptio
   return (await context.store.get("app", app.id, withSignal(options)))?.revision ?? 0;
 }
 
-/** Why the leader last refused to do something for the app, among its newest events. */
-async function lastRefusal(context: PlatformContext, app: App, options: ReadOptions): Promise<string | null> {
+/**
+ * Why the leader last refused to do something for the app, among its newest events. While old instances fill the places of
+ * those of a new release, only what was refused since one was placed: a rollout waits for other reasons, too.
+ */
+async function refusalOf(
+  context: PlatformContext,
+  records: AppRecords,
+  isShort: boolean,
+  options: ReadOptions,
+): Promise<string | null> {
+  const { app } = records;
+  if (!isShort && !isShortOfRelease(records)) return null;
   const events = context.store.list("event", {
     index: { name: "app", value: app.id },
     reverse: true,
     limit: REFUSAL_SEARCH_MAX,
     ...withSignal(options),
   });
-  for await (const { value } of events) if (value.type === "plan.refused") return value.message;
+  for await (const { value } of events) {
+    if (value.type === "plan.refused") return value.message;
+    if (!isShort && (value.type === "instance.placed" || value.type === "rollout.started")) return null;
+  }
   return null;
+}
+
+/** Whether a release is being rolled out that does not have all its instances yet. */
+function isShortOfRelease({ app, current, rollouts, placements }: AppRecords): boolean {
+  if (app.desired !== "running" || app.deletedAt !== null || current === null) return false;
+  if (rollouts.get(current.id)?.state !== "running") return false;
+  return (
+    placed({ placements: placements.filter(({ releaseId }) => releaseId === current.id) }) < app.instances
+  );
 }
 
 async function viewOf(context: PlatformContext, app: App, options: ReadOptions): Promise<AppView> {
