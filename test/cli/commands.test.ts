@@ -131,6 +131,43 @@ describe("push", () => {
     expect(run.err).toContain("java-of-tomorrow");
   });
 
+  it("that never listens says where it must", async () => {
+    const startup = `${COMMAND}check:\n  startup: 1s\n`;
+    await platform.files("deaf", { "server.js": deafApp, "dinp.yaml": startup });
+    const run = await dinp(["push", "deaf"]);
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(
+      /error: Release 1 of deaf failed: not ready within 1 s .*\nhint: It must listen on the port in PORT/,
+    );
+    await ok(["stop", "deaf"]);
+  });
+
+  it("that writes to its image's files says where it may", async () => {
+    const text = "Error: EROFS: read-only file system, open '/app/log.txt'";
+    await platform.files("writer", {
+      "server.js": `console.error(${JSON.stringify(text)}); process.exit(1)`,
+    });
+    const run = await dinp(["push", "writer"]);
+    expect(run.code).toBe(1);
+    expect(run.err).toMatch(
+      /hint: The image's files .* \$HOME or \/tmp, .*"dinp grants set writer --writable-root"/,
+    );
+    expect(run.err).not.toContain("the port in PORT");
+    await ok(["stop", "writer"]);
+  });
+
+  it("says that it leaves a Dockerfile out, unless a template was asked for", async () => {
+    const dockerfile = { Dockerfile: "FROM node\n" };
+    await platform.files("whale", { "server.js": webApp, ...dockerfile });
+    const note = "Its Dockerfile is not used: --template dockerfile builds by it\n";
+    expect((await ok(["build", "whale"])).err).toContain(note);
+    expect((await ok(["push", "whale"])).err).toContain(note);
+    expect((await ok(["build", "whale", "--template", "node"])).err).not.toContain("Dockerfile");
+    await platform.files("chosen", { "server.js": webApp, "dinp.yaml": "template: node\n", ...dockerfile });
+    expect((await ok(["build", "chosen"])).err).not.toContain("Dockerfile");
+    await ok(["stop", "whale"]);
+  });
+
   it("without a wait returns at once and says how to look", async () => {
     await platform.files("nowait", { "server.js": deafApp, "dinp.yaml": COMMAND });
     const run = await ok(["push", "nowait", "--no-wait"]);

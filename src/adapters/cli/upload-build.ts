@@ -1,4 +1,5 @@
-import { basename } from "node:path";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { isDinpError, shownUrl } from "@dinp/core";
 import type { BuildView, Client } from "@dinp/core/client";
 import type { Context } from "./context.js";
@@ -14,6 +15,8 @@ import {
 } from "./push-source.js";
 import { count, formatBytes, formatCommand, printable, shortDigest } from "./text.js";
 import { sendWithProgress } from "./upload-progress.js";
+
+const DOCKERFILE_TEMPLATE = "dockerfile";
 
 /** What a user may say of a build. */
 export interface BuildFlags {
@@ -63,9 +66,22 @@ export async function findCode(
     build: async (client, onAccepted) => {
       const ahead = await openWhile(client.session({ signal: context.signal }), source, context);
       onAccepted();
-      return await uploadBuild(context, client, { source, ahead }, name.app, flags);
+      const built = await uploadBuild(context, client, { source, ahead }, name.app, flags);
+      if (await leavesDockerfileOut(source, flags, built))
+        context.err.line("Its Dockerfile is not used: --template dockerfile builds by it");
+      return built;
     },
   };
+}
+
+/** Whether the folder has a Dockerfile that nobody asked for, or decided against. */
+async function leavesDockerfileOut(source: Source, flags: BuildFlags, built: BuildView): Promise<boolean> {
+  if (source.kind !== "directory" || flags.template !== undefined) return false;
+  if (built.template === DOCKERFILE_TEMPLATE || built.manifest?.template !== undefined) return false;
+  return await stat(join(source.path, "Dockerfile")).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }
 
 /** Has the platform fetch the code from a URL, and gives the build that came of it; one that failed names its log. */

@@ -2,6 +2,7 @@ import { isDinpError } from "@dinp/core";
 import type { AppDetail, Client, ReleaseView, RolloutView } from "@dinp/core/client";
 import type { Context } from "./context.js";
 import { CliError, exitCodes } from "./exit-codes.js";
+import { failureHints } from "./failure-hints.js";
 import { RolloutDisplay } from "./rollout-display.js";
 import { count, formatDuration, printable } from "./text.js";
 import { awaitAnswer } from "./await-answer.js";
@@ -203,9 +204,13 @@ export async function awaitGone(waiting: Waiting): Promise<void> {
 
 async function rolloutFailure(waiting: Waiting, rollout: RolloutView): Promise<CliError> {
   const { context, client, app } = waiting;
-  printLogTail(context, rollout.logTail.length > 0 ? rollout.logTail : await lastLines(waiting, rollout));
+  const log = rollout.logTail.length > 0 ? rollout.logTail : await lastLines(waiting, rollout);
+  printLogTail(context, log);
   const release = `Release ${String(rollout.number)} of ${app}`;
-  const hints = [`"dinp logs ${app}" shows more; mend the app and push again.`];
+  const hints = [
+    ...failureHints(app, rollout, log),
+    `"dinp logs ${app}" shows more; mend the app and push again.`,
+  ];
   const detail = await client.getApp(app, { signal: context.signal }).catch(() => null);
   const serving = detail?.instanceList.find(
     (instance) => instance.ready && instance.release !== rollout.number,
