@@ -1,8 +1,7 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { runCommand, tryCommand } from "./command.mjs";
-import { killPids } from "./owned-process.mjs";
 
 const CGROUPS = "/sys/fs/cgroup";
 
@@ -60,7 +59,7 @@ export function removeShimSockets(state) {
  * @returns {readonly { readonly point: string, readonly root: string }[]} `root`: what of its file system, such as `net:[INODE]`
  *   for a network namespace (proc_pid_mountinfo(5)).
  */
-function mountsBelow(folder) {
+export function mountsBelow(folder) {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" "))
@@ -70,7 +69,7 @@ function mountsBelow(folder) {
 }
 
 /** @param {string} point */
-async function unmount(point) {
+export async function unmount(point) {
   const { code } = await tryCommand("umount", [point]);
   if (code !== 0) await tryCommand("umount", ["--lazy", point]);
 }
@@ -78,30 +77,6 @@ async function unmount(point) {
 /** Unmounts everything below these folders, innermost first. @param {readonly string[]} folders */
 export async function unmountBelow(folders) {
   for (const { point } of folders.flatMap(mountsBelow)) await unmount(point);
-}
-
-/** The network namespaces that processes are in, as `net:[INODE]`. */
-function inhabitedNetworks() {
-  const links = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readlinkSync(`/proc/${pid}/ns/net`);
-      } catch {
-        return ""; // It has ended.
-      }
-    });
-  return new Set(links);
-}
-
-/** Removes network namespaces that no process is in, and their ends on bridges. @param {string} folder The one that they are kept in. */
-async function removeDesertedNetworks(folder) {
-  const inhabited = inhabitedNetworks();
-  const deserted = mountsBelow(folder).filter(({ root }) => root.startsWith("net:[") && !inhabited.has(root));
-  for (const { point } of deserted) {
-    await unmount(point);
-    rmSync(point, { force: true });
-  }
 }
 
 /** The folders of a cgroup in every hierarchy (one in version 2, one for each controller in version 1). @param {string} name */
@@ -119,6 +94,17 @@ function treeOf(folder) {
   return [...children.flatMap((entry) => treeOf(join(folder, entry.name))), folder];
 }
 
+/** The names of a cgroup and of all below it. @param {string} name */
+export function cgroupsIn(name) {
+  return [
+    ...new Set(
+      cgroupFolders(name)
+        .flatMap(treeOf)
+        .map((folder) => basename(folder)),
+    ),
+  ];
+}
+
 /** The processes in a cgroup and all below it. @param {string} name */
 export function cgroupProcesses(name) {
   const files = cgroupFolders(name)
@@ -128,56 +114,6 @@ export function cgroupProcesses(name) {
     .filter((file) => existsSync(file))
     .flatMap((file) => readFileSync(file, "utf8").split("\n").filter(Boolean));
   return [...new Set(pids.map(Number))];
-}
-
-/** @param {string} path */
-function textOf(path) {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // What it tells of has ended.
-  }
-}
-
-/** Whether a container is being made below a folder of an engine. @param {string} run */
-function isContainerBeingMade(run) {
-  const commands = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => textOf(`/proc/${pid}/cmdline`).split("\0"));
-  return commands.some(
-    ([command = "", ...args]) =>
-      command.endsWith("runc") && args.includes("create") && args.some((arg) => arg.startsWith(`${run}/`)),
-  );
-}
-
-/** Whether an engine's records say that a container of it runs. @param {string} data @param {string} id */
-function isKnownToRun(data, id) {
-  const record = textOf(join(data, "containers", id, "config.v2.json"));
-  return record !== "" && JSON.parse(record).State.Running === true;
-}
-
-/** The ids of the containers that have processes. @param {string} cgroup */
-function inhabitedContainers(cgroup) {
-  const names = cgroupFolders(cgroup)
-    .flatMap(treeOf)
-    .map((folder) => basename(folder));
-  return [...new Set(names)].filter(
-    (name) => /^[0-9a-f]{64}$/.test(name) && cgroupProcesses(join(cgroup, name)).length > 0,
-  );
-}
-
-/**
- * Ends what an engine was starting when it was killed, and knows nothing of afterwards: the processes go on, and their
- * addresses are given away again. Then two answer to one address, and to the hardware address that Docker derives from it.
- *
- * @param {{ readonly run: string, readonly cgroup: string, readonly data: string }} engine One that does not run.
- */
-export async function endLostStarts({ run, cgroup, data }) {
-  const until = performance.now() + CGROUP_BUSY_MS;
-  while (isContainerBeingMade(run) && performance.now() < until) await setTimeout(LOOK_EVERY_MS);
-  const lost = inhabitedContainers(cgroup).filter((id) => !isKnownToRun(data, id));
-  await killPids(lost.flatMap((id) => cgroupProcesses(join(cgroup, id))));
-  await removeDesertedNetworks(join(run, "engine/netns"));
 }
 
 /** A process that has ended may be counted in its cgroup for a moment longer. */

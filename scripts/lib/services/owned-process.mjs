@@ -162,8 +162,8 @@ export async function killPids(pids) {
   await killAll(processes().filter(({ pid }) => pids.includes(pid)));
 }
 
-/** @returns {Identity[]} */
-function processes() {
+/** All others of the machine. @returns {Identity[]} */
+export function processes() {
   return readdirSync("/proc").flatMap((name) => {
     const pid = Number(name);
     const identity = Number.isInteger(pid) && pid !== process.pid ? identify(pid) : null;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { endLostStarts } from "../../../scripts/lib/services/docker-traces.mjs";
+import { endLostStarts } from "../../../scripts/lib/services/docker-lost-starts.mjs";
 import { dockerService } from "../../../scripts/lib/services/docker.mjs";
 import {
   isAlive,
