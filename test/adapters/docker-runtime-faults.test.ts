@@ -139,23 +139,25 @@ describeWithServices(["docker"], "docker runtime, and an engine that is killed",
       "ends commands and followed logs as not to be told, and leaves nothing of them",
       { timeout: 300_000 },
       async () => {
-        const spec = await running();
         const options = { command: ["node", "talkative.js"], signal: NEVER };
-        const outcomes = await killAmid(500, () => [
-          drain(harness.runtime.exec(spec.instanceId, options)),
-          drain(harness.runtime.run({ ...spec, instanceId: "once" }, options)),
-          drain(harness.runtime.logs(spec.instanceId, { follow: true })),
-        ]);
-        expect(outcomes).toEqual([false, false, false]);
-        await answerOf(spec.port);
-        await eventually(async () => (await containers()).length === 1);
-        const processes = async (): Promise<number> => {
-          const path = `/containers/${(await containers())[0]?.Id ?? ""}/top`;
-          const top = (await engine.client.ask("GET", path)) as { readonly Processes: readonly unknown[] };
-          return top.Processes.length;
-        };
-        await eventually(async () => (await processes()) === 2);
-        await removeAll();
+        for (const afterMs of [60, 120, 500]) {
+          const spec = await running();
+          const outcomes = await killAmid(afterMs, () => [
+            drain(harness.runtime.exec(spec.instanceId, options)),
+            drain(harness.runtime.run({ ...spec, instanceId: "once" }, options)),
+            drain(harness.runtime.logs(spec.instanceId, { follow: true })),
+          ]);
+          expect(outcomes).toEqual([false, false, false]);
+          await answerOf(spec.port);
+          await eventually(async () => (await containers()).length === 1);
+          const processes = async (): Promise<number> => {
+            const path = `/containers/${(await containers())[0]?.Id ?? ""}/top`;
+            const top = (await engine.client.ask("GET", path)) as { readonly Processes: readonly unknown[] };
+            return top.Processes.length;
+          };
+          await eventually(async () => (await processes()) === 2);
+          await removeAll();
+        }
       },
     );
 

@@ -19,6 +19,8 @@ import { isAlive, killPids, killStrays, readProcess, startProcess, stopProcess }
  */
 
 export const DOCKER_CLIENT = "/usr/bin/docker";
+/** Where `bin` and `sbin` are with the engine's programs: the machine's, unless another version is to be tested. */
+const PROGRAMS = process.env["DINP_TEST_DOCKER_PROGRAMS"] ?? "/usr";
 const DOCKERD_STOP_MS = 20_000;
 const CONTAINERD_STOP_MS = 5_000;
 /** Folders outside their own that engines make, innermost first. */
@@ -52,6 +54,22 @@ export async function startEngine(folder, engine) {
   await startDockerd(folder, engine, containerd);
 }
 
+/**
+ * A command of one of the engine's programs, which starts others by their names.
+ *
+ * @param {string} program @param {readonly string[]} args
+ * @returns {[string, ...string[]]}
+ */
+function programCommand(program, ...args) {
+  const path = [join(PROGRAMS, "bin"), join(PROGRAMS, "sbin"), process.env["PATH"]].join(":");
+  return ["/usr/bin/env", `PATH=${path}`, join(PROGRAMS, program), ...args];
+}
+
+/** The command of an engine with a configuration. @param {string} path @returns {[string, ...string[]]} */
+export function engineCommand(path) {
+  return programCommand("sbin/dockerd", "--config-file", path);
+}
+
 /** @param {string} folder @param {Engine} engine */
 async function startContainerd(folder, { run }) {
   const socket = join(run, "containerd.sock");
@@ -69,9 +87,8 @@ async function startContainerd(folder, { run }) {
     'level = "warn"',
   ];
   writeFileSync(path, `${lines.join("\n")}\n`);
-  await startProcess(folder, "containerd", ["/usr/bin/containerd", "--config", path], async () =>
-    existsSync(socket),
-  );
+  const command = programCommand("bin/containerd", "--config", path);
+  await startProcess(folder, "containerd", command, async () => existsSync(socket));
   return socket;
 }
 
@@ -94,7 +111,7 @@ async function startDockerd(folder, engine, containerd) {
   writeFileSync(path, JSON.stringify(config, null, 2));
   // Of an engine that was killed: its number may be another process's by now, and then this one would not start.
   rmSync(config.pidfile, { force: true });
-  const [command = "", ...args] = [...entry, "/usr/sbin/dockerd", "--config-file", path];
+  const [command = "", ...args] = [...entry, ...engineCommand(path)];
   await startProcess(folder, "dockerd", [command, ...args], (signal) => engineAnswers(engine, signal));
 }
 

@@ -4,7 +4,7 @@ import { runBody, type ContainerDefaults, type ContainerPlan } from "./container
 import type { InstanceContainer } from "./containers.js";
 import type { Engine } from "./engine.js";
 import { isRefusal } from "./engine-refusal.js";
-import type { Command } from "./executions.js";
+import type { Command, Preparation } from "./executions.js";
 import { notRunning } from "../runtime/errors.js";
 import { memoryMessage } from "../runtime/exit-text.js";
 import { INIT_PATH } from "./init-lines.js";
@@ -61,7 +61,7 @@ export async function beside(
   },
   { id, instanceId, labels: marks }: InstanceContainer,
   options: ExecOptions,
-  token: string,
+  { token, endWith }: Preparation,
 ): Promise<Command> {
   const { engine, wasOutOfMemory } = context;
   const memoryMb = Number(marks[labels.memoryMb]);
@@ -69,20 +69,20 @@ export async function beside(
     Promise.resolve(signal === "SIGKILL" && wasOutOfMemory(id) ? memoryMessage(memoryMb) : null);
   try {
     const exec = await createExec(engine, id, ["e", token, ...options.command], true);
+    endWith(async () => {
+      const state = await engine.ask("GET", `/exec/${exec}/json`).catch((error: unknown) => {
+        if (isRefusal(error, 404)) return null;
+        throw error;
+      });
+      // An engine that was restarted knows nothing of it, and it may still run.
+      if (state === null || flagAt(state, "Running")) await endCommands(engine, id, token);
+    });
     const body = { Detach: false, Tty: false };
     const socket = await engine.hijack(`/exec/${exec}/start`, { body });
     return {
       socket,
       token,
       begin: () => Promise.resolve(),
-      end: async () => {
-        const state = await engine.ask("GET", `/exec/${exec}/json`).catch((error: unknown) => {
-          if (isRefusal(error, 404)) return null;
-          throw error;
-        });
-        // An engine that was restarted knows nothing of it, and it may still run.
-        if (state === null || flagAt(state, "Running")) await endCommands(engine, id, token);
-      },
       explainKill: async () => {
         const state = await stateOf(engine, `/exec/${exec}/json`, "Running");
         if (!wasKilled(member(state, "ExitCode"))) return null;
@@ -136,13 +136,12 @@ export async function apart(
   defaults: ContainerDefaults,
   plan: ContainerPlan & { readonly spec: RunSpec },
   options: ExecOptions,
+  endWith: Preparation["endWith"],
 ): Promise<Command> {
   const { spec, token } = plan;
-  const query = { name: `${defaults.names.container(spec.instanceId)}-run-${token}` };
-  const body = runBody(defaults, plan, options.command);
-  const created = await engine.ask("POST", "/containers/create", { query, body });
-  const path = `/containers/${textAt(created, "Id")}`;
-  const remove = async (): Promise<void> => {
+  const name = `${defaults.names.container(spec.instanceId)}-run-${token}`;
+  const path = `/containers/${encodeURIComponent(name)}`;
+  endWith(async () => {
     try {
       await engine.ask("DELETE", path, { query: { force: "true", v: "true" } });
     } catch (error) {
@@ -151,31 +150,27 @@ export async function apart(
         await engine.ask("POST", `${path}/wait`, { query: { condition: "removed" } });
       else if (!isRefusal(error, 404)) throw error;
     }
-  };
+  });
+  const body = runBody(defaults, plan, options.command);
+  await engine.ask("POST", "/containers/create", { query: { name }, body });
   const isOverMemory = async (): Promise<boolean> =>
     flagAt(await engine.ask("GET", `${path}/json`), "State", "OOMKilled");
   const explainSignal = async (signal: string): Promise<string | null> =>
     signal === "SIGKILL" && (await isOverMemory()) ? memoryMessage(spec.memoryMb) : null;
-  try {
-    const attach = { stream: "true", stdin: "true", stdout: "true", stderr: "true" };
-    const socket = await engine.hijack(`${path}/attach`, { query: attach });
-    return {
-      socket,
-      token,
-      begin: async () => {
-        await engine.ask("POST", `${path}/start`);
-      },
-      end: remove,
-      explainKill: async () => {
-        const state = await stateOf(engine, `${path}/json`, "State", "Running");
-        if (!wasKilled(member(state, "State", "ExitCode"))) return null;
-        const message = await explainSignal("SIGKILL");
-        return { code: null, signal: "SIGKILL", asked: false, message };
-      },
-      explainSignal,
-    };
-  } catch (error) {
-    await remove();
-    throw error;
-  }
+  const attach = { stream: "true", stdin: "true", stdout: "true", stderr: "true" };
+  const socket = await engine.hijack(`${path}/attach`, { query: attach });
+  return {
+    socket,
+    token,
+    begin: async () => {
+      await engine.ask("POST", `${path}/start`);
+    },
+    explainKill: async () => {
+      const state = await stateOf(engine, `${path}/json`, "State", "Running");
+      if (!wasKilled(member(state, "State", "ExitCode"))) return null;
+      const message = await explainSignal("SIGKILL");
+      return { code: null, signal: "SIGKILL", asked: false, message };
+    },
+    explainSignal,
+  };
 }

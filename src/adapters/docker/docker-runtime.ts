@@ -214,11 +214,11 @@ class DockerRuntime implements Runtime {
     const opened = this.#life.use();
     const { containers, executions } = opened;
     try {
-      yield* executions.execute(options, async (token) => {
+      yield* executions.execute(options, async (preparation) => {
         const container = await containers.findOwn(instanceId);
         if (container === null) throw noInstance(instanceId);
         if (container.state !== "running") throw notRunning(instanceId);
-        return beside(opened, container, options, token);
+        return beside(opened, container, options, preparation);
       });
     } catch (error) {
       throw this.#life.explained("Cannot run the command", error);
@@ -230,13 +230,13 @@ class DockerRuntime implements Runtime {
     // Before it is asked for: a prune in between would take the image away.
     const release = this.#held.hold(spec.image);
     try {
-      yield* executions.execute(options, async (token) => {
+      yield* executions.execute(options, async ({ token, endWith }) => {
         assertRunSpec(spec);
         const image = await images.find(spec.image);
         if (image === null) throw notPrepared(spec.image);
         const grants = grantsOf(spec, this.#options);
         const plan = { spec, image, grants, token, startedAt: 0, problem: null };
-        return apart(engine, defaults, plan, options);
+        return apart(engine, defaults, plan, options, endWith);
       });
     } catch (error) {
       throw this.#life.explained("Cannot run the command", error);

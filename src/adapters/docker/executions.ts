@@ -14,12 +14,24 @@ export interface Command {
   readonly token: string;
   /** Lets it run; for what begins only once its connection is there. */
   readonly begin: () => Promise<void>;
-  /** Ends all of its processes, and takes away what it was made of; resolves when nothing is left. */
-  readonly end: () => Promise<void>;
   /** How it ended when its first process could not say so because it was ended itself; null when it ended by itself. */
   readonly explainKill: () => Promise<(CommandEnd & { readonly message: string | null }) | null>;
   /** Why a signal ended it, when it was the platform's doing. */
   readonly explainSignal: (signal: string) => Promise<string | null>;
+}
+
+/** Ends all processes of a command, and takes away what it was made of; resolves when nothing is left. */
+export type EndCommand = () => Promise<void>;
+
+/** What a command is made with. */
+export interface Preparation {
+  /** Marks all of its processes. */
+  readonly token: string;
+  /**
+   * Says how it is ended from now on; to be called before the engine is asked for something that could be left: a request
+   * that fails may have been carried out.
+   */
+  readonly endWith: (end: EndCommand) => void;
 }
 
 /** The commands that run beside instances, and one-offs: see `Runtime.exec` and `Runtime.run`. */
@@ -27,7 +39,7 @@ export class Executions {
   readonly #engine: Engine;
   readonly #closing: AbortSignal;
   readonly #running = new Set<Promise<void>>();
-  readonly #unended = new Set<() => Promise<void>>();
+  readonly #unended = new Set<EndCommand>();
 
   /** @param closing Aborts when the runtime closes: all commands are ended then. */
   constructor(engine: Engine, closing: AbortSignal) {
@@ -50,7 +62,7 @@ export class Executions {
 
   async *execute(
     options: ExecOptions,
-    prepare: (token: string) => Promise<Command>,
+    prepare: (preparation: Preparation) => Promise<Command>,
   ): AsyncGenerator<ExecEvent, void, undefined> {
     throwIfOver(options.signal, this.#closing);
     const unusable = findUnusable({ env: {}, command: options.command });
@@ -61,15 +73,28 @@ export class Executions {
       leave = resolve;
     });
     this.#running.add(left);
+    let end: EndCommand = () => Promise.resolve();
     try {
-      yield* this.#run(options, await prepare(randomBytes(8).toString("hex")));
+      const token = randomBytes(8).toString("hex");
+      const endWith = (how: EndCommand): void => {
+        end = how;
+      };
+      const command = await prepare({ token, endWith }).catch(async (error: unknown) => {
+        await this.#end(end).catch(() => undefined);
+        throw error;
+      });
+      yield* this.#run(options, command, () => end());
     } finally {
       this.#running.delete(left);
       leave();
     }
   }
 
-  async *#run(options: ExecOptions, command: Command): AsyncGenerator<ExecEvent, void, undefined> {
+  async *#run(
+    options: ExecOptions,
+    command: Command,
+    end: EndCommand,
+  ): AsyncGenerator<ExecEvent, void, undefined> {
     const { socket } = command;
     const signal = AbortSignal.any([options.signal, this.#closing]);
     // Whoever reads from the socket is told by its end.
@@ -87,12 +112,13 @@ export class Executions {
     } finally {
       signal.removeEventListener("abort", cut);
       cut();
-      await this.#end(command);
+      await this.#end(end);
     }
     throwIfOver(options.signal, this.#closing);
   }
 
-  async #end({ end }: Command): Promise<void> {
+  /** What cannot be ended now is once the engine is back. */
+  async #end(end: EndCommand): Promise<void> {
     try {
       await end();
     } catch (error) {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { engineCommand } from "../../../scripts/lib/services/docker-engine.mjs";
 import { endLostStarts } from "../../../scripts/lib/services/docker-lost-starts.mjs";
 import { dockerService } from "../../../scripts/lib/services/docker.mjs";
 import {
@@ -85,10 +86,11 @@ export class EngineProcess {
       cgroup: config["cgroup-parent"].slice(1),
       data: config["data-root"],
     });
-    const command = ["/usr/sbin/dockerd", "--config-file", join(this.folder, "engine.json")] as const;
-    const [first, ...more] = this.#network?.entry ?? [];
-    const entered: [string, ...string[]] = first === undefined ? [...command] : [first, ...more, ...command];
-    await startProcess(this.folder, NAME, entered, async () => {
+    const [command = "", ...args]: readonly string[] = [
+      ...(this.#network?.entry ?? []),
+      ...engineCommand(join(this.folder, "engine.json")),
+    ];
+    await startProcess(this.folder, NAME, [command, ...args], async () => {
       await this.client.ask("GET", "/info");
       return true;
     });
