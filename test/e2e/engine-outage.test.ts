@@ -91,9 +91,9 @@ class Scene {
     try {
       const folder = await temporaryFolder();
       undo.push(() => folder.remove());
-      // Where the kernel is to forward, there must be no other engine's rules.
-      const network = lead === "kernel" ? await OwnNetwork.make() : undefined;
-      if (network !== undefined) undo.push(() => network.remove());
+      // No other engine's rules, and nobody else's servers: an instance's port is anyone's while the engine is away.
+      const network = await OwnNetwork.make();
+      undo.push(() => network.remove());
       const engine = await EngineProcess.start(network);
       undo.push(() => engine.dispose());
       await engine.configure({ "live-restore": liveRestore, "userland-proxy": lead === "helper" });
