@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, symlink, link, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ArchiveFormat } from "@dinp/core";
@@ -73,6 +73,22 @@ describe("archives of other programs", () => {
       expect(byPath.get("to-long")).toMatchObject({ type: "symlink", linkTarget: long });
       expect(byPath.get("empty-too")).toMatchObject({ type: "hardlink", linkTarget: "./empty" });
       expect(byPath.get("deep-folder-name/")?.type).toBe("directory");
+    },
+  );
+
+  it.each(["gnu", "posix", "oldgnu"])(
+    "reads a file as one where the part of its path that %s's header has room for is a folder's",
+    async (format) => {
+      const names = [98, 99, 100].map((length) => `${"f".repeat(length)}/${"n".repeat(120)}`);
+      for (const name of names) {
+        await mkdir(join(dir, dirname(name)));
+        await writeFile(join(dir, name), "found");
+      }
+      const bytes = run("tar", ["--format", format, "-cf", "-", ...names], dir);
+      for (const name of names) await rm(join(dir, dirname(name)), { recursive: true });
+      expect(await readAll(stream(bytes, 777))).toMatchObject(
+        names.map((path) => ({ path, type: "file", text: "found" })),
+      );
     },
   );
 

@@ -7,7 +7,10 @@ const CHECKSUM_END = 156;
 const NUL = 0;
 const SPACE = 0x20;
 
-/** What a header block stands for; `other` is a device, pipe, sparse file or a kind that is not known here. */
+/**
+ * What a header block stands for. `file`: also a directory of before POSIX, which the end of its path alone tells; `other`: a
+ * device, pipe, sparse file or a kind that is not known here.
+ */
 export type HeaderKind =
   | "file"
   | "hardlink"
@@ -40,11 +43,10 @@ export function decodeHeader(block: Buffer): DecodedHeader | "empty" | "damaged"
   if (sum === 0) return "empty";
   const written = numberAt(block, CHECKSUM_START, CHECKSUM_END) - SPACE * (CHECKSUM_END - CHECKSUM_START);
   if (written !== sum && written !== sum - 256 * highBytesOutsideChecksum(block)) return "damaged";
-  const path = pathOf(block);
   const mode = numberAt(block, 100, 108);
   return {
-    kind: kindOf(block[156] ?? 0, path),
-    path,
+    kind: kindOf(block[156] ?? 0),
+    path: pathOf(block),
     mode: Number.isNaN(mode) ? 0 : mode & 0o7777,
     size: numberAt(block, 124, 136),
     linkTarget: block[157] === NUL ? null : textAt(block, 157, 257),
@@ -79,12 +81,11 @@ function pathOf(block: Buffer): string {
   return isPosix ? `${textAt(block, 345, 500)}/${name}` : name;
 }
 
-function kindOf(flag: number, path: string): HeaderKind {
+function kindOf(flag: number): HeaderKind {
   switch (String.fromCharCode(flag)) {
     case "\0":
     case "0":
-      // Archives older than POSIX mark directories by their name alone.
-      return path.endsWith("/") ? "directory" : "file";
+      return "file";
     case "1":
       return "hardlink";
     case "2":

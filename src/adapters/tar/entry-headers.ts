@@ -131,6 +131,6 @@ function wholeText(bytes: Buffer): string {
 
 function typeOfFile(path: string, size: number, { isSparse }: PaxRecords): ArchiveEntry["type"] {
   if (isSparse) return "other";
-  // A directory of before POSIX whose name did not fit into its header.
+  // Archives older than POSIX mark directories by their name alone: the whole one, not what a header has room for.
   return path.endsWith("/") && size === 0 ? "directory" : "file";
 }
