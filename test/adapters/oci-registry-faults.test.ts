@@ -205,6 +205,27 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     await expect.poll(() => left).toBe(opened);
   });
 
+  it.each([
+    ["in a later part", { kind: "cut", way: "up", afterBytes: 40 * MB, times: 1 }],
+    ["before the answer to its first part", { kind: "cut", way: "down", afterBytes: 1_000, times: 1 }],
+  ] as const)("a write in parts survives a cut %s", async (_, fault) => {
+    const bytes = Buffer.alloc(70 * MB, randomBytes(997));
+    proxy.set({ kind: "none" });
+    for (const [settings, source] of [
+      [{}, () => pieces(bytes, MB)],
+      [{ spool }, pieces(bytes, MB)],
+    ] as const) {
+      // A connection of its own each time: its bytes are counted from the first.
+      const registry = client({ limits: patient, ...settings });
+      proxy.set(fault);
+      const { digest, size } = await registry.writeBlob(repository, source);
+      expect({ digest, size }).toEqual({ digest: sha256(bytes), size: bytes.length });
+      expect(proxy.cutsLeft).toBe(0);
+      proxy.set({ kind: "none" });
+      expect(sha256(await collect(registry.readBlob(repository, digest)))).toBe(digest);
+    }
+  });
+
   it("an abort ends a write that has begun anew", async () => {
     const registry = client({ limits: patient });
     const stop = new AbortController();
@@ -277,7 +298,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     const registry = client({ limits: patient });
     const bytes = randomBytes(2 * MB);
     // The cut is inside the fourth chunk: what the server has of it, it cannot tell.
-    proxy.set({ kind: "cut", way: "up", afterBytes: 900_000, times: 1 });
+    proxy.set({ kind: "cut", way: "up", afterBytes: 1_000_000, times: 1 });
     const failure = await errorOf(registry.writeBlob(repository, pieces(bytes)));
     expect(failure).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
     expect(await registry.hasBlob(repository, sha256(bytes))).toBe(false);
