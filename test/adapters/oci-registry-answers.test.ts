@@ -384,6 +384,22 @@ describeWithServices(["registry"], "oci registry and answers that registries and
     }
   });
 
+  it.each([400, 404, 413])("sends as one what a registry does not take in parts: %d", async (status) => {
+    const bytes = Buffer.alloc(40 * 1024 * 1024, randomBytes(997));
+    const patches = new Map<string, number>();
+    // As two servers behind one address do that do not know each other's uploads, or a proxy with a bound of its own.
+    const instead = ({ method, path: asked }: RelayedRequest): Partial<RelayedAnswer> | null => {
+      if (method !== "PATCH") return null;
+      const upload = new URL(asked, "http://relay").pathname;
+      patches.set(upload, (patches.get(upload) ?? 0) + 1);
+      return patches.get(upload) === 1 ? null : { status };
+    };
+    const { registry, direct } = await through({ instead }, { limits: { attempts: 3 } });
+    const { digest } = await registry.writeBlob(repository, () => pieces(bytes, 1_000_000));
+    expect(sha256(await collect(direct.readBlob(repository, digest)))).toBe(sha256(bytes));
+    expect([...patches.values()]).toEqual([2, 1]);
+  });
+
   it("sends a large blob in one request to a registry that is not known to take parts", async () => {
     const bytes = Buffer.alloc(40 * 1024 * 1024, 3);
     const { instead, upload } = counting([]);

@@ -42,33 +42,50 @@ export class UploadSession {
   #location: URL;
   /** The most that is sent in one request of the client's own accord. */
   #partBytes: number;
+  /** Whether it has taken such a part. */
+  #isInParts = false;
 
-  private constructor(place: RepositoryPlace, location: URL, signal: AbortSignal | undefined) {
+  private constructor(
+    place: RepositoryPlace,
+    location: URL,
+    signal: AbortSignal | undefined,
+    inParts: boolean,
+  ) {
     this.#place = place;
     this.#location = location;
     this.#signal = signal;
     // Distribution's mark: others get parts wrong.
-    this.#partBytes = location.searchParams.has("_state") ? PART_BYTES : Infinity;
+    this.#partBytes = inParts && location.searchParams.has("_state") ? PART_BYTES : Infinity;
   }
 
-  static async open(place: RepositoryPlace, signal: AbortSignal): Promise<UploadSession> {
+  /** @param inParts Whether a large blob may be sent in several requests where that is quicker. */
+  static async open(
+    place: RepositoryPlace,
+    signal: AbortSignal,
+    { inParts }: { readonly inParts: boolean },
+  ): Promise<UploadSession> {
     const { client, name, scope } = place;
     const request = { method: "POST", target: `${name}/blobs/uploads/`, scope, signal } as const;
     return await client.call(request, async (answer) => {
-      if (answer.status === 202) return UploadSession.of(place, answer, signal);
+      if (answer.status === 202) return UploadSession.of(place, answer, signal, inParts);
       throw await client.failure(answer, `begin an upload to ${place.repository}`);
     });
   }
 
   /** The session that an answer of status 202 speaks of. */
-  static of(place: RepositoryPlace, answer: Answer, signal: AbortSignal | undefined): UploadSession {
+  static of(
+    place: RepositoryPlace,
+    answer: Answer,
+    signal: AbortSignal | undefined,
+    inParts = false,
+  ): UploadSession {
     const minimum = Number(answer.header("oci-chunk-min-length") ?? 0);
     if (minimum > place.client.settings.limits.chunkBytes) {
       throw unavailable(`The registry takes parts of at least ${String(minimum)} bytes only.`, {
         hint: "Raise the limit chunkBytes of this client to that.",
       });
     }
-    return new UploadSession(place, locationOf(place, answer), signal);
+    return new UploadSession(place, locationOf(place, answer), signal, inParts && minimum <= PART_BYTES);
   }
 
   /** Sends the next bytes of a reading, at most `countMax`, as they come. {@link UploadBroken}, {@link UploadLost}. */
@@ -86,6 +103,7 @@ export class UploadSession {
     };
     try {
       const position = await this.#patch(body());
+      this.#isInParts ||= isPart;
       if (clock.monotonicMs() - sentAt > PART_END_MS_MAX) this.#partBytes = Infinity;
       if (position !== null && position !== reading.offset) throw this.#elsewhere(position);
       // An answer before the end of what it answers; nothing else tells how much was taken.
@@ -165,7 +183,10 @@ export class UploadSession {
       if (answer.status === 416) throw this.#elsewhere(positionOf(answer));
       // Amazon's says 201.
       if (answer.status !== 202 && answer.status !== 204 && answer.status !== 201) {
-        throw await client.failure(answer, `take a part of a blob for ${repository}`);
+        const error = await client.failure(answer, `take a part of a blob for ${repository}`);
+        if (!this.#isInParts || error.retryable) throw error;
+        // All of it in one request may be what it takes.
+        throw new UploadLost(repository, unavailable(error.message, { retryable: true, cause: error }));
       }
       this.#location = locationOf(this.#place, answer, this.#location);
       return positionOf(answer);

@@ -50,6 +50,8 @@ class BlobWriter {
   readonly #signal: AbortSignal;
   readonly #expected: string | undefined;
   #session: UploadSession | null = null;
+  /** Until an upload is lost: it is begun anew as one request, whatever the registry, or what is before it, makes of parts. */
+  #inParts = true;
   /** How far the registry came at best, of all attempts. */
   #furthest = 0;
 
@@ -76,7 +78,7 @@ class BlobWriter {
     const digest = this.#checkedDigest(reading);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#session ??= await UploadSession.open(this.#place, this.#signal);
+        this.#session ??= await this.#open();
         await this.#session.commit(digest, bytes);
         return { digest, size: bytes.length };
       } catch (error) {
@@ -91,7 +93,7 @@ class BlobWriter {
     let reading = first;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#session ??= await UploadSession.open(this.#place, this.#signal);
+        this.#session ??= await this.#open();
         return await this.#sendRest(this.#session, reading);
       } catch (error) {
         if (reading.failure !== null) throw reading.failure.error;
@@ -129,7 +131,12 @@ class BlobWriter {
       }
     }
     this.#session = null;
+    this.#inParts = false;
     return 0;
+  }
+
+  #open(): Promise<UploadSession> {
+    return UploadSession.open(this.#place, this.#signal, { inParts: this.#inParts });
   }
 
   #checkedDigest(reading: BlobReading): string {
