@@ -298,7 +298,7 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     const registry = client({ limits: patient });
     const bytes = randomBytes(2 * MB);
     // The cut is inside the fourth chunk: what the server has of it, it cannot tell.
-    proxy.set({ kind: "cut", way: "up", afterBytes: 1_000_000, times: 1 });
+    proxy.set({ kind: "cut", way: "up", afterBytes: 900_000, times: 1 });
     const failure = await errorOf(registry.writeBlob(repository, pieces(bytes)));
     expect(failure).toMatchObject({ code: "DINP_UNAVAILABLE", retryable: true });
     expect(await registry.hasBlob(repository, sha256(bytes))).toBe(false);
