@@ -19,15 +19,6 @@ import { Relay, type RelayedAnswer, type RelayedRequest, type RelayRules } from 
 
 const ABSENT = `sha256:${"0".repeat(64)}`;
 
-/** A clock's own methods, which a spread of it would lose. */
-function timesOf(clock: Clock): Clock {
-  return {
-    now: () => clock.now(),
-    monotonicMs: () => clock.monotonicMs(),
-    sleep: (ms, options) => clock.sleep(ms, options),
-  };
-}
-
 describeWithServices(["registry"], "oci registry and answers that registries and proxies give", (places) => {
   const disposals: (() => Promise<void>)[] = [];
   let path: string;
@@ -360,62 +351,6 @@ describeWithServices(["registry"], "oci registry and answers that registries and
     await registry.writeBlob(repository, pieces(bytes));
     expect(upload.stored.equals(bytes)).toBe(true);
     expect(upload.patches).toBe(3);
-  });
-
-  const patchesOf = (relay: Relay): number =>
-    relay.requests.filter(({ method }) => method === "PATCH").length;
-
-  it("sends a large blob in parts where each part's end is soon over, and the rest as one where it is not", async () => {
-    const bytes = Buffer.alloc(33 * 1024 * 1024 * 3, randomBytes(999));
-    const system = createSystemClock();
-    let now = 0;
-    const slowly: Clock = { ...timesOf(system), monotonicMs: () => (now += 101) };
-    const quickly: Clock = { ...timesOf(system), monotonicMs: () => 0 };
-    for (const [clock, patches] of [
-      [quickly, 4],
-      [slowly, 2],
-    ] as const) {
-      const { registry, direct, relay } = await through({}, { clock });
-      const { digest, size } = await registry.writeBlob(repository, pieces(bytes, 1_000_000));
-      expect({ digest, size, patches: patchesOf(relay) }).toEqual({
-        ...{ digest: sha256(bytes), size: bytes.length, patches },
-      });
-      expect(sha256(await collect(direct.readBlob(repository, digest)))).toBe(digest);
-    }
-  });
-
-  it.each([400, 404, 413])("sends as one what a registry does not take in parts: %d", async (status) => {
-    const bytes = Buffer.alloc(40 * 1024 * 1024, randomBytes(997));
-    const patches = new Map<string, number>();
-    // As two servers behind one address do that do not know each other's uploads, or a proxy with a bound of its own.
-    const instead = ({ method, path: asked }: RelayedRequest): Partial<RelayedAnswer> | null => {
-      if (method !== "PATCH") return null;
-      const upload = new URL(asked, "http://relay").pathname;
-      patches.set(upload, (patches.get(upload) ?? 0) + 1);
-      return patches.get(upload) === 1 ? null : { status };
-    };
-    const { registry, direct } = await through({ instead }, { limits: { attempts: 3 } });
-    const { digest } = await registry.writeBlob(repository, () => pieces(bytes, 1_000_000));
-    expect(sha256(await collect(direct.readBlob(repository, digest)))).toBe(sha256(bytes));
-    expect([...patches.values()]).toEqual([2, 1]);
-  });
-
-  it("sends a large blob in one request to a registry that is not known to take parts", async () => {
-    const bytes = Buffer.alloc(40 * 1024 * 1024, 3);
-    const { instead, upload } = counting([]);
-    const { registry } = await through({ instead });
-    await registry.writeBlob(repository, pieces(bytes, 1_000_000));
-    expect(upload.patches).toBe(1);
-  });
-
-  it("says what a source failed with while a part's end was waited for", async () => {
-    const { registry } = await through({});
-    const broken = new Error("The disk is gone.");
-    const source = async function* (): AsyncGenerator<Uint8Array> {
-      yield* pieces(Buffer.alloc(33 * 1024 * 1024, 1), 1_000_000);
-      throw broken;
-    };
-    expect(await errorOf(registry.writeBlob(repository, source))).toBe(broken);
   });
 
   it("hears an answer that comes before the end of an upload", async () => {

@@ -205,27 +205,6 @@ describeWithServices(["registry"], "oci registry when the server or the way to i
     await expect.poll(() => left).toBe(opened);
   });
 
-  it.each([
-    ["in a later part", { kind: "cut", way: "up", afterBytes: 40 * MB, times: 1 }],
-    ["before the answer to its first part", { kind: "cut", way: "down", afterBytes: 1_000, times: 1 }],
-  ] as const)("a write in parts survives a cut %s", async (_, fault) => {
-    const bytes = Buffer.alloc(70 * MB, randomBytes(997));
-    proxy.set({ kind: "none" });
-    for (const [settings, source] of [
-      [{}, () => pieces(bytes, MB)],
-      [{ spool }, pieces(bytes, MB)],
-    ] as const) {
-      // A connection of its own each time: its bytes are counted from the first.
-      const registry = client({ limits: patient, ...settings });
-      proxy.set(fault);
-      const { digest, size } = await registry.writeBlob(repository, source);
-      expect({ digest, size }).toEqual({ digest: sha256(bytes), size: bytes.length });
-      expect(proxy.cutsLeft).toBe(0);
-      proxy.set({ kind: "none" });
-      expect(sha256(await collect(registry.readBlob(repository, digest)))).toBe(digest);
-    }
-  });
-
   it("an abort ends a write that has begun anew", async () => {
     const registry = client({ limits: patient });
     const stop = new AbortController();

@@ -10,8 +10,6 @@ export class BlobReading {
   readonly #stop: AbortController;
   readonly #ahead: Uint8Array[] = [];
   #aheadBytes = 0;
-  #pulling: Promise<boolean> | null = null;
-  #isReadingAhead = false;
   #hasEnded = false;
   #failure: { readonly error: unknown } | null = null;
 
@@ -53,19 +51,6 @@ export class BlobReading {
     }
   }
 
-  /** Reads on in the background until `bytesMax` wait to be taken. Never rejects: whoever takes them hears of a failure. */
-  async readAhead(bytesMax: number): Promise<void> {
-    if (this.#isReadingAhead) return;
-    this.#isReadingAhead = true;
-    try {
-      while (this.#aheadBytes < bytesMax && (await this.#pull()));
-    } catch {
-      // Remembered.
-    } finally {
-      this.#isReadingAhead = false;
-    }
-  }
-
   /** Passes over the next bytes. */
   async skip(count: number): Promise<void> {
     for (let left = count; left > 0 && (await this.hasMore());) left -= this.#shift(left).length;
@@ -94,16 +79,8 @@ export class BlobReading {
     return taken;
   }
 
-  /** Reads a piece ahead, together with whoever waits for it already; false at the source's end. */
-  #pull(): Promise<boolean> {
-    this.#pulling ??= this.#next().finally(() => {
-      this.#pulling = null;
-    });
-    return this.#pulling;
-  }
-
-  async #next(): Promise<boolean> {
-    if (this.#failure !== null) throw this.#failure.error;
+  /** Reads a piece ahead; false at the source's end. */
+  async #pull(): Promise<boolean> {
     if (this.#hasEnded) return false;
     try {
       for (;;) {

@@ -25,7 +25,7 @@ export interface OciLimits {
   readonly heldBytes: number;
   /**
    * The most of a larger blob that is sent in one request, for registries and proxies that bound requests; at least what the
-   * registry asks for (`OCI-Chunk-Min-Length`). Default `Infinity`: all of it; to distribution 32 MiB, as long as that is quicker.
+   * registry asks for (`OCI-Chunk-Min-Length`). Default `Infinity`: all of it.
    */
   readonly chunkBytes: number;
   /** Tags of one repository. Default 100,000. */

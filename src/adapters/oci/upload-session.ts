@@ -6,15 +6,6 @@ import { backOff, isTransient } from "./retry.js";
 import type { Answer } from "./answer.js";
 
 const ABANDON_MS_MAX = 5_000;
-/**
- * At the end of each request, distribution has its disk take what it wrote, and answers then: of one request at the very end, of
- * several while the rest of a blob is still being made.
- */
-const PART_BYTES = 32 * 1024 * 1024;
-/** As much as is made while such a disk takes a part. */
-const AHEAD_BYTES = 8 * 1024 * 1024;
-/** Where the end of a part takes longer, by the way there or by what it is stored in, the rest is sent as one. */
-const PART_END_MS_MAX = 100;
 
 /** An upload that broke, and may go on where the registry says that it stands. */
 export class UploadBroken extends Error {
@@ -40,71 +31,39 @@ export class UploadSession {
   readonly #place: RepositoryPlace;
   readonly #signal: AbortSignal | undefined;
   #location: URL;
-  /** The most that is sent in one request of the client's own accord. */
-  #partBytes: number;
-  /** Whether it has taken such a part. */
-  #isInParts = false;
 
-  private constructor(
-    place: RepositoryPlace,
-    location: URL,
-    signal: AbortSignal | undefined,
-    inParts: boolean,
-  ) {
+  private constructor(place: RepositoryPlace, location: URL, signal: AbortSignal | undefined) {
     this.#place = place;
     this.#location = location;
     this.#signal = signal;
-    // Distribution's mark: others get parts wrong.
-    this.#partBytes = inParts && location.searchParams.has("_state") ? PART_BYTES : Infinity;
   }
 
-  /** @param inParts Whether a large blob may be sent in several requests where that is quicker. */
-  static async open(
-    place: RepositoryPlace,
-    signal: AbortSignal,
-    { inParts }: { readonly inParts: boolean },
-  ): Promise<UploadSession> {
+  static async open(place: RepositoryPlace, signal: AbortSignal): Promise<UploadSession> {
     const { client, name, scope } = place;
     const request = { method: "POST", target: `${name}/blobs/uploads/`, scope, signal } as const;
     return await client.call(request, async (answer) => {
-      if (answer.status === 202) return UploadSession.of(place, answer, signal, inParts);
+      if (answer.status === 202) return UploadSession.of(place, answer, signal);
       throw await client.failure(answer, `begin an upload to ${place.repository}`);
     });
   }
 
   /** The session that an answer of status 202 speaks of. */
-  static of(
-    place: RepositoryPlace,
-    answer: Answer,
-    signal: AbortSignal | undefined,
-    inParts = false,
-  ): UploadSession {
+  static of(place: RepositoryPlace, answer: Answer, signal: AbortSignal | undefined): UploadSession {
     const minimum = Number(answer.header("oci-chunk-min-length") ?? 0);
     if (minimum > place.client.settings.limits.chunkBytes) {
       throw unavailable(`The registry takes parts of at least ${String(minimum)} bytes only.`, {
         hint: "Raise the limit chunkBytes of this client to that.",
       });
     }
-    return new UploadSession(place, locationOf(place, answer), signal, inParts && minimum <= PART_BYTES);
+    return new UploadSession(place, locationOf(place, answer), signal);
   }
 
-  /** Sends the next bytes of a reading, at most `countMax`, as they come. {@link UploadBroken}, {@link UploadLost}. */
-  async send(reading: BlobReading, countMax: number): Promise<void> {
-    const { client, repository } = this.#place;
-    const { clock } = client.settings;
-    const isPart = this.#partBytes < countMax;
-    const count = isPart ? this.#partBytes : countMax;
+  /** Sends the next bytes of a reading, at most `count`, as they come. {@link UploadBroken}, {@link UploadLost}. */
+  async send(reading: BlobReading, count: number): Promise<void> {
+    const { repository } = this.#place;
     const before = reading.offset;
-    let sentAt = clock.monotonicMs();
-    const body = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
-      yield* reading.take(count);
-      sentAt = clock.monotonicMs();
-      if (isPart) void reading.readAhead(AHEAD_BYTES);
-    };
     try {
-      const position = await this.#patch(body());
-      this.#isInParts ||= isPart;
-      if (clock.monotonicMs() - sentAt > PART_END_MS_MAX) this.#partBytes = Infinity;
+      const position = await this.#patch(reading.take(count));
       if (position !== null && position !== reading.offset) throw this.#elsewhere(position);
       // An answer before the end of what it answers; nothing else tells how much was taken.
       if (reading.offset < before + count && (await reading.hasMore())) throw new UploadLost(repository);
@@ -183,10 +142,7 @@ export class UploadSession {
       if (answer.status === 416) throw this.#elsewhere(positionOf(answer));
       // Amazon's says 201.
       if (answer.status !== 202 && answer.status !== 204 && answer.status !== 201) {
-        const error = await client.failure(answer, `take a part of a blob for ${repository}`);
-        if (!this.#isInParts || error.retryable) throw error;
-        // All of it in one request may be what it takes.
-        throw new UploadLost(repository, unavailable(error.message, { retryable: true, cause: error }));
+        throw await client.failure(answer, `take a part of a blob for ${repository}`);
       }
       this.#location = locationOf(this.#place, answer, this.#location);
       return positionOf(answer);

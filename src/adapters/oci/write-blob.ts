@@ -50,8 +50,6 @@ class BlobWriter {
   readonly #signal: AbortSignal;
   readonly #expected: string | undefined;
   #session: UploadSession | null = null;
-  /** Until an upload is lost: it is begun anew as one request, whatever the registry, or what is before it, makes of parts. */
-  #inParts = true;
   /** How far the registry came at best, of all attempts. */
   #furthest = 0;
 
@@ -78,7 +76,7 @@ class BlobWriter {
     const digest = this.#checkedDigest(reading);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#session ??= await this.#open();
+        this.#session ??= await UploadSession.open(this.#place, this.#signal);
         await this.#session.commit(digest, bytes);
         return { digest, size: bytes.length };
       } catch (error) {
@@ -93,7 +91,7 @@ class BlobWriter {
     let reading = first;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        this.#session ??= await this.#open();
+        this.#session ??= await UploadSession.open(this.#place, this.#signal);
         return await this.#sendRest(this.#session, reading);
       } catch (error) {
         if (reading.failure !== null) throw reading.failure.error;
@@ -131,12 +129,7 @@ class BlobWriter {
       }
     }
     this.#session = null;
-    this.#inParts = false;
     return 0;
-  }
-
-  #open(): Promise<UploadSession> {
-    return UploadSession.open(this.#place, this.#signal, { inParts: this.#inParts });
   }
 
   #checkedDigest(reading: BlobReading): string {
