@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   identify,
@@ -13,7 +13,12 @@ import {
   stopProcess,
 } from "../../scripts/lib/services/owned-process.mjs";
 import { tryCommand } from "../../scripts/lib/services/command.mjs";
-import { databaseService, type DatabaseServer } from "../../scripts/lib/services/database-service.mjs";
+import {
+  databaseService,
+  makeDatabase,
+  removeDatabase,
+  type DatabaseServer,
+} from "../../scripts/lib/services/database-service.mjs";
 import { mariadbServer, mysqlServer } from "../../scripts/lib/services/mysql-server.mjs";
 import { postgresServer } from "../../scripts/lib/services/postgres-server.mjs";
 import { registryService } from "../../scripts/lib/services/registry.mjs";
@@ -149,6 +154,17 @@ describeWithServices(["registry"], "a service", () => {
 
 const databases: readonly DatabaseServer[] = [postgresServer, mysqlServer, mariadbServer];
 
+/** A file as a server of the MySQL protocol leaves it for the statement that it is at; removes it at the end. */
+async function withTemporaryFile(use: (path: string) => Promise<void>): Promise<void> {
+  const path = join(tmpdir(), `#sql-${basename(folder)}.MAI`);
+  await writeFile(path, "");
+  try {
+    await use(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
 for (const server of databases) {
   describeWithServices([server.name], `a ${server.name} service`, () => {
     it("answers where it says, and leaves nothing behind", async () => {
@@ -164,6 +180,15 @@ for (const server of databases) {
       await service.stop(own);
       expect(process !== null && isAlive(process)).toBe(false);
       expect(existsSync(own)).toBe(false);
+    }, 120_000);
+
+    it("leaves the temporary files of others alone", async () => {
+      const own = join(folder, server.name);
+      await withTemporaryFile(async (file) => {
+        await makeDatabase(server, own);
+        await removeDatabase(server, own);
+        expect(existsSync(file)).toBe(true);
+      });
     }, 120_000);
   });
 }

@@ -32,6 +32,15 @@ function dataOf(folder) {
   return join(folder, "data");
 }
 
+/**
+ * Where a server puts its temporary files. In a folder that is shared, it removes those of all others when it starts.
+ *
+ * @param {string} folder
+ */
+function temporaryOf(folder) {
+  return join(folder, "tmp");
+}
+
 /** Statements that a server runs at each start: they make its administrator. @param {string} folder @param {DatabaseSettings} settings */
 function writeInitFile(folder, { user, password, database }) {
   const account = `'${user}'@'127.0.0.1'`;
@@ -47,6 +56,7 @@ function writeInitFile(folder, { user, password, database }) {
 function serverOptions(folder, { port }) {
   return [
     ...[`--datadir=${dataOf(folder)}`, `--port=${port}`, "--bind-address=127.0.0.1"],
+    `--tmpdir=${temporaryOf(folder)}`,
     // Below the data: the path of a socket must be short.
     ...["--socket=server.sock", "--pid-file=server.pid", `--init-file=${join(folder, "init.sql")}`],
     ...["--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-connections=200", "--user=root"],
@@ -67,10 +77,11 @@ export const mariadbServer = {
   dataOf,
   async prepare(folder, settings) {
     writeInitFile(folder, settings);
+    mkdirSync(temporaryOf(folder), { mode: 0o700 });
     await runCommand(
       "mariadb-install-db",
       [
-        ...["--no-defaults", `--datadir=${dataOf(folder)}`, "--user=root"],
+        ...["--no-defaults", `--datadir=${dataOf(folder)}`, `--tmpdir=${temporaryOf(folder)}`, "--user=root"],
         ...["--auth-root-authentication-method=normal", "--skip-test-db"],
       ],
       { timeoutMs: 180_000 },
@@ -94,9 +105,10 @@ export const mysqlServer = {
     writeInitFile(folder, settings);
     const data = dataOf(folder);
     mkdirSync(data, { recursive: true, mode: 0o700 });
+    mkdirSync(temporaryOf(folder), { mode: 0o700 });
     const [command, ...args] = mysqldCommand([
       "--no-defaults",
-      ...["--initialize-insecure", `--datadir=${data}`, "--user=root"],
+      ...["--initialize-insecure", `--datadir=${data}`, `--tmpdir=${temporaryOf(folder)}`, "--user=root"],
     ]);
     await runCommand(command, args, { timeoutMs: 180_000 });
   },
