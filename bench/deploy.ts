@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../scripts/lib/services/ports.mjs";
+import { Engine } from "./deploy/engine-alone.js";
 import { BenchPlatform, firstAnswer } from "./deploy/platform.js";
 import { bareEnvironment } from "./lib/environment.js";
 import { roundsOf } from "./lib/again.js";
@@ -39,6 +40,7 @@ if (missing.length > 0) {
 async function run(recorder: Recorder): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "dinp-bench-deploy-"));
   const docker = new Docker(variable("DINP_TEST_DOCKER_CLIENT"), variable("DINP_TEST_DOCKER_SOCKET"));
+  const engine = new Engine(variable("DINP_TEST_DOCKER_CLIENT"), variable("DINP_TEST_DOCKER_SOCKET"));
   const place = `${variable("DINP_TEST_REGISTRY").replace(/^https?:\/\//, "")}/d${randomBytes(6).toString("hex")}`;
   const base = `${place}/node:v1`;
   const images = [base];
@@ -51,9 +53,14 @@ async function run(recorder: Recorder): Promise<void> {
   try {
     docker.importAndPush(makeNodeRoot(folder), base);
     recorder.note("each round is a new app whose files were never seen; bases are cached; in turns; median");
-    recorder.note("docker: the faster of its two builders, asked every 10 ms as the platform's router is");
+    recorder.note("docker: the faster of its two builders; asked every 10 ms from the end of its script");
     await platform.push(makeApp(folder, "warm", "FROM scratch"), "warm");
-    const times: Record<"dinp" | DockerBuilder, number[]> = { dinp: [], classic: [], BuildKit: [] };
+    recorder.note(
+      "the engine alone: its image ready made; loaded, created, started and asked, with nothing else",
+    );
+    const times: Record<"dinp" | "engine" | DockerBuilder, number[]> = {
+      ...{ dinp: [], engine: [], classic: [], BuildKit: [] },
+    };
     for (let round = 0; round < roundsOf(argv, 5); round += 1) {
       const app = `app-${String(round)}`;
       times.dinp.push(await platform.push(makeApp(folder, app, null), app));
@@ -64,14 +71,19 @@ async function run(recorder: Recorder): Promise<void> {
         const source = makeApp(folder, `${builder}-${String(round)}`, `FROM ${base}`);
         times[builder].push(await buildPushRun(builder, source, name));
       }
+      const ready = `${place}/ready:r${String(round)}`;
+      images.push(ready);
+      const source = makeApp(folder, `ready-${String(round)}`, `FROM ${base}`);
+      const archive = engine.archiveOf(source, join(folder, "ready"), ready);
+      times.engine.push(await engine.loadAndRun(archive, ready, await freePort()));
     }
     const best = builders.toSorted((a, b) => median(times[a]) - median(times[b]))[0] ?? "classic";
-    recorder.measure(
-      "time over docker's",
-      median(times.dinp.map((ms, round) => ms / (times[best][round] ?? NaN))),
-      "x",
-    );
+    const overDocker = (arm: "dinp" | "engine"): number =>
+      median(times[arm].map((ms, round) => ms / (times[best][round] ?? NaN)));
+    recorder.measure("time over docker's", overDocker("dinp"), "x");
+    recorder.measure("of which the engine alone", overDocker("engine"), "x");
     recorder.measure("dinp push to the first answer", median(times.dinp), "ms");
+    recorder.measure("engine alone: load, create, start", median(times.engine), "ms");
     for (const builder of builders)
       recorder.measure(`docker build, push and run, ${builder}`, median(times[builder]), "ms");
   } finally {
@@ -121,22 +133,17 @@ docker run --detach --name "$NAME" --env PORT=8080 --publish "127.0.0.1:$PORT:80
     DOCKER_BUILDKIT: builder === "BuildKit" ? "1" : "0",
   });
   const started = performance.now();
-  let code: number | null = null;
   const child = spawn("/bin/sh", ["-c", script.replaceAll(/^docker/gm, client)], {
     env,
     stdio: ["ignore", "ignore", "inherit"],
   });
-  const ended = new Promise<void>((resolve) => {
-    child.once("close", (exit) => {
-      code = exit;
-      resolve();
-    });
-  });
   try {
-    await firstAnswer(`http://127.0.0.1:${port}`, "localhost", () => code !== null && code !== 0);
+    const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+    if (code !== 0) throw new Error(`docker build, push and run ended with ${String(code)}.`);
+    // Not before: what docker's proxy takes before the container has its network, it answers half a second later.
+    await firstAnswer(`http://127.0.0.1:${port}`, "localhost", () => false);
     return performance.now() - started;
   } finally {
-    await ended;
     const remove = spawn(client, ["rm", "--force", container], { env, stdio: "ignore" });
     await new Promise((resolve) => remove.once("close", resolve));
   }

@@ -1,5 +1,6 @@
 import type { Archive, ArchiveEntry, ByteStream } from "@dinp/core";
 import { readTar } from "./read-tar.js";
+import { reuseMemory } from "./reuse-memory.js";
 import { writeTar } from "./write-tar.js";
 
 /**
@@ -21,5 +22,6 @@ export class TarArchive implements Archive {
 
 /** A {@link TarArchive}. */
 export function createTarArchive(): Archive {
+  reuseMemory();
   return new TarArchive();
 }
