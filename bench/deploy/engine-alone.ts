@@ -25,7 +25,8 @@ export class Engine {
    * then. What is below `folder` is this method's.
    */
   archiveOf(source: string, folder: string, image: string): string {
-    const env = bareEnvironment({ DOCKER_HOST: `unix://${this.#socket}`, DOCKER_BUILDKIT: "1" });
+    // BuildKit keeps the layers of what it has built.
+    const env = bareEnvironment({ DOCKER_HOST: `unix://${this.#socket}`, DOCKER_BUILDKIT: "0" });
     const run = (command: string, ...args: string[]): void => {
       execFileSync(command, args, { env, stdio: ["ignore", "ignore", "inherit"] });
     };
