@@ -1,7 +1,19 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, linkSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
+import { z } from "zod";
 import { bareEnvironment } from "../lib/environment.js";
+
+/** What `docker save` says of the one image in its archive; its layers from the base on. */
+const manifestSchema = z.tuple([z.object({ Config: z.string(), Layers: z.tuple([z.string()], z.string()) })]);
 
 /** How Docker builds: with its own builder, or with BuildKit. */
 export type DockerBuilder = "classic" | "BuildKit";
@@ -56,6 +68,27 @@ export class Docker {
     } finally {
       this.#run({}, "rm", container);
     }
+  }
+
+  /**
+   * An archive of what `docker build` makes of a context, whose base is one layer and is left out: the engine reads none that it
+   * has. It has the others no more. What is in the folder `into` is this method's.
+   */
+  archiveOf(context: string, image: string, into: string): string {
+    const unpacked = join(into, "unpacked");
+    const archive = join(into, "image.tar");
+    rmSync(into, { recursive: true, force: true });
+    mkdirSync(unpacked, { recursive: true });
+    // BuildKit would keep the layers.
+    this.#run({ DOCKER_BUILDKIT: "0" }, "build", "--quiet", "--tag", image, context);
+    this.#run({}, "save", "--output", archive, image);
+    this.#run({}, "rmi", "--force", image);
+    execFileSync("tar", ["-xf", archive, "-C", unpacked]);
+    const [made] = manifestSchema.parse(JSON.parse(readFileSync(join(unpacked, "manifest.json"), "utf8")));
+    const [base, ...layers] = made.Layers;
+    writeFileSync(join(unpacked, base), "");
+    execFileSync("tar", ["-cf", archive, "-C", unpacked, "manifest.json", made.Config, base, ...layers]);
+    return archive;
   }
 
   /** The images, whether they are there or not. */

@@ -9,8 +9,8 @@ let isDone = false;
 
 /**
  * Has memory that was freed used again. The unpacked pieces of an archive are blocks of a megabyte, and glibc returns such
- * blocks to the system when they are freed; each new one is then mapped page by page, which took up to a tenth of the time
- * of a push. It keeps blocks up to the size of the largest that was freed so far (mallopt(3), `M_MMAP_THRESHOLD`,
+ * blocks to the system when they are freed; each new one is then mapped page by page, which takes some hundredths of
+ * the time of a push. It keeps blocks up to the size of the largest that was freed so far (mallopt(3), `M_MMAP_THRESHOLD`,
  * "dynamic"): so some of that size are had here, and left to the next collection. Nothing writes to them, so they take no
  * memory. With another C library this does nothing.
  */
