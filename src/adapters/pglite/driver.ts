@@ -24,6 +24,12 @@ export interface OpenedPglite {
 const EIO = 29;
 
 /**
+ * PostgreSQL fills its buffers with zeros when it starts: of its default of 128 MB, all is memory that the process then has, and a
+ * third of the time until the database answers. The kernel keeps the files' pages besides.
+ */
+const SHARED_BUFFERS = "16MB";
+
+/**
  * Opens the database in `folder/pg`, and makes it first when there is none: from the blank one that `findBlank` gives, else by PGlite.
  * It is made under another name and renamed when it is whole, so that a death in the middle leaves nothing that looks like a database.
  */
@@ -90,14 +96,12 @@ async function startDatabase(driver: Driver, home: string, durability: PgliteDur
     fs: hookedFolder(driver, home, isSyncing),
     // As text: what is read is parsed and frozen in one place.
     parsers: { [driver.main.types.JSON]: (text: string): string => text },
-    // PGlite turns fsync off (`-F`). Of the ways to sync the log, only `fsync` reaches the file system below.
-    startParams: isSyncing
-      ? [
-          ...PGlite.defaultStartParams.filter((parameter) => parameter !== "-F"),
-          "-c",
-          "wal_sync_method=fsync",
-        ]
-      : [...PGlite.defaultStartParams],
+    startParams: [
+      // PGlite turns fsync off (`-F`). Of the ways to sync the log, only `fsync` reaches the file system below.
+      ...PGlite.defaultStartParams.filter((parameter) => !isSyncing || parameter !== "-F"),
+      ...["-c", "wal_sync_method=fsync"],
+      ...["-c", `shared_buffers=${SHARED_BUFFERS}`],
+    ],
   });
 }
 

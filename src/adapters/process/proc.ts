@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 
 /** One line of /proc/PID/stat, as far as it matters here (proc(5)). */
 export interface ProcessStat {
@@ -12,6 +12,8 @@ export interface ProcessStat {
   readonly alive: boolean;
   /** Its first thread has ended, and others go on: what it has open and in memory is shown at those. */
   readonly isHollow: boolean;
+  /** A thread of the kernel: it has no environment, and is nobody's. */
+  readonly isKernel: boolean;
   readonly rssPages: number;
   /** User and system time of the process and of its waited-for children, in clock ticks. */
   readonly cpuTicks: number;
@@ -82,13 +84,33 @@ function ofThreads<T>(pid: number, find: (id: number) => T | null): T | null {
   return null;
 }
 
+/** For all files, one after the other: the kernel says of none how long it is, and a scan reads hundreds. */
+const piece = Buffer.allocUnsafeSlow(65_536);
+
 function readOrNull(path: string): string | null {
   try {
-    return readFileSync(path, "latin1");
+    const file = openSync(path, "r");
+    try {
+      return readWhole(file);
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return null;
   }
 }
+
+function readWhole(file: number): string {
+  let text = "";
+  for (;;) {
+    const count = readSync(file, piece);
+    if (count === 0) return text;
+    text += piece.toString("latin1", 0, count);
+  }
+}
+
+/** The flag of a thread of the kernel: PF_KTHREAD of Linux's `include/linux/sched.h`. */
+const KERNEL_THREAD = 0x00200000;
 
 /** Parses /proc/PID/stat; the program's name in it may hold any character, parentheses and spaces too. */
 export function parseStat(pid: number, text: string): ProcessStat | null {
@@ -110,6 +132,7 @@ export function parseStat(pid: number, text: string): ProcessStat | null {
     startTime,
     alive: isHollow || (!isZombie && !["X", "x"].includes(field(3))),
     isHollow,
+    isKernel: (Number(field(9)) & KERNEL_THREAD) !== 0,
     rssPages: Number(field(24)),
     cpuTicks: Number(field(14)) + Number(field(15)) + Number(field(16)) + Number(field(17)),
   };

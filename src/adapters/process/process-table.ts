@@ -52,6 +52,7 @@ export class ProcessTable {
   }
 
   #markOf(stat: ProcessStat): ProcessMark | null {
+    if (stat.isKernel) return null;
     const known = this.#marks.get(stat.pid);
     if (known?.startTime === stat.startTime && known.mark !== null) return known.mark;
     // A process without a mark may be one between fork and exec: ask it again at the next scan.
