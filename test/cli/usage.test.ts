@@ -221,6 +221,7 @@ describe("dinp up", () => {
   const defaults: UpOptions = {
     api: { host: "127.0.0.1", port: 7070 },
     router: { host: "127.0.0.1", port: 8080 },
+    instancePorts: { first: 20_000, last: 29_999 },
     dataDirectory: null,
     appsDomain: "apps.localhost",
     demoDirectory: null,
@@ -251,10 +252,11 @@ describe("dinp up", () => {
   it("hands its options over and ends with the exit code it is given", async () => {
     expect(await up()).toEqual({ code: 7, err: "", asked: defaults });
     const words =
-      "--api 0.0.0.0:1 --router [::1]:0 --data d --domain Apps.Example.com --demo x --new-token --layer-compression gzip --templates t.yaml --log-level debug --allow-upload-from nexus:8081 --allow-upload-from 10.0.0.0/8 --builder docker --builder-network index --pip-index https://pypi.example/simple/ --registry https://R.example:5000/team/ --registry-ca ca.pem --registry-credentials login --registry-moved --runtime docker --docker-host unix:///run/d.sock";
+      "--api 0.0.0.0:1 --router [::1]:0 --instance-ports 30000-30099 --data d --domain Apps.Example.com --demo x --new-token --layer-compression gzip --templates t.yaml --log-level debug --allow-upload-from nexus:8081 --allow-upload-from 10.0.0.0/8 --builder docker --builder-network index --pip-index https://pypi.example/simple/ --registry https://R.example:5000/team/ --registry-ca ca.pem --registry-credentials login --registry-moved --runtime docker --docker-host unix:///run/d.sock";
     expect((await up(...words.split(" "))).asked).toEqual({
       api: { host: "0.0.0.0", port: 1 },
       router: { host: "::1", port: 0 },
+      instancePorts: { first: 30_000, last: 30_099 },
       dataDirectory: "d",
       appsDomain: "apps.example.com",
       demoDirectory: "x",
@@ -287,6 +289,9 @@ describe("dinp up", () => {
 
   it.each([
     [["--api", "x"], /--api must be HOST:PORT \("x"\)/],
+    [["--instance-ports", "30000"], /--instance-ports must be FIRST-LAST.*\("30000"\)\nhint: Write it like/],
+    [["--instance-ports", "30001-30000"], /--instance-ports must be FIRST-LAST/],
+    [["--instance-ports", "1-65536"], /--instance-ports must be FIRST-LAST/],
     [["--domain", "a b"], /--domain must be a domain name/],
     [["--layer-compression", "zstd"], /Allowed choices are none, gzip/],
     [["--registry", "registry:5000"], /Not the URL of a registry.*\nhint: Write it like https/],

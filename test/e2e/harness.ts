@@ -102,12 +102,21 @@ interface Network {
 
 const LOOPBACK: Network = { entry: [], address: "127.0.0.1" };
 
+const PORTS_EACH = 3_000;
+
+/** Ports that no platform of a test beside this one gives to its instances: Vitest numbers what runs at the same time from 1. */
+function ownInstancePorts(): { readonly first: number; readonly last: number } {
+  const first = 20_000 + PORTS_EACH * ((Number(process.env["VITEST_POOL_ID"] ?? 1) - 1) % 4);
+  return { first, last: first + PORTS_EACH - 1 };
+}
+
 /** A platform in a process of its own, with folders, ports and credentials of its own. */
 export class TestPlatform {
   readonly folder: string;
   readonly apiUrl: string;
   readonly routerUrl: string;
   readonly env: NodeJS.ProcessEnv;
+  readonly instancePorts = ownInstancePorts();
   readonly #args: readonly string[];
   readonly #entry: readonly string[];
   #child: ChildProcess | null = null;
@@ -127,6 +136,8 @@ export class TestPlatform {
       router,
       "--data",
       join(folder, "data"),
+      "--instance-ports",
+      `${String(this.instancePorts.first)}-${String(this.instancePorts.last)}`,
     ];
   }
 

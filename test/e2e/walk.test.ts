@@ -68,6 +68,12 @@ describe("a user's walk, seen through the router", () => {
 
     const inTurn = await answering(platform);
     expect([...inTurn.values()]).toEqual([6, 6]);
+    const { instanceList } = await platform.json<{ instanceList: { endpoint: string }[] }>("app", "py");
+    const { first, last } = platform.instancePorts;
+    for (const port of instanceList.map(({ endpoint }) => Number(new URL(`http://${endpoint}`).port))) {
+      expect(port).toBeGreaterThanOrEqual(first);
+      expect(port).toBeLessThanOrEqual(last);
+    }
 
     const load = new SteadyLoad(50, () => platform.get(HOST));
     await platform.ok("scale", "py", "4");

@@ -4,7 +4,7 @@ import { resolveApi, type ResolvedApi } from "./credentials.js";
 import { CliError, exitCodes } from "./exit-codes.js";
 import type { InputStream } from "./input.js";
 import { createNodeExchange } from "./node-exchange.js";
-import type { HostPort } from "./parse.js";
+import type { HostPort, PortRange } from "./parse.js";
 import { Output, type Environment, type TerminalStream } from "./terminal.js";
 
 /** What `dinp up` was asked for; the composition root carries it out. */
@@ -13,6 +13,8 @@ export interface UpOptions {
   readonly api: HostPort;
   /** Where the router listens. */
   readonly router: HostPort;
+  /** Ports of 127.0.0.1 for instances. */
+  readonly instancePorts: PortRange;
   /** Folder of the store, images and instances, as the user wrote it; null: the default. */
   readonly dataDirectory: string | null;
   /** Apps answer at `NAME.<appsDomain>`. */

@@ -26,5 +26,5 @@ export {
 export { exitCodes } from "./exit-codes.js";
 export { defaultDataFolder, makeFolder } from "./folders.js";
 export type { InputStream } from "./input.js";
-export type { HostPort } from "./parse.js";
+export type { HostPort, PortRange } from "./parse.js";
 export type { Environment, TerminalStream } from "./terminal.js";

@@ -4,34 +4,41 @@ import { delimiter, dirname, join } from "node:path";
 import { messageOf } from "@dinp/core";
 import { fail, good, warn, type Check } from "./checks.js";
 import { defaultDataFolder } from "./folders.js";
-import type { HostPort } from "./parse.js";
+import type { HostPort, PortRange } from "./parse.js";
 import type { Environment } from "./terminal.js";
 import { formatBytes } from "./text.js";
 
 const NODE_MIN: readonly [number, number] = [20, 19];
 const FREE_WARN_BYTES = 5 * 1024 ** 3;
 const FREE_FAIL_BYTES = 200 * 1024 ** 2;
-const INSTANCE_PORTS: readonly [number, number] = [20_000, 29_999];
+/** Where Linux lets its own range begin when nobody says. */
+const KERNEL_FIRST = 32_768;
 const PROGRAMS = ["node", "python3", "java", "php"];
 const PORT_MS = 1_000;
+
+/** The ports that a platform on this machine uses. */
+export interface UsedPorts {
+  readonly listening: readonly { readonly name: string; readonly at: HostPort }[];
+  readonly ofInstances: PortRange;
+}
 
 /** Checks of this machine, as one that `dinp up` is to run on. `isUp`: a platform answers, here or elsewhere. */
 export async function checkMachine(
   env: Environment,
   dataDirectory: string | null,
-  ports: readonly { readonly name: string; readonly at: HostPort }[],
+  ports: UsedPorts,
   isUp: boolean,
 ): Promise<readonly Check[]> {
   const checks = [
     checkNode(process.versions.node),
     await checkDataFolder(dataDirectory ?? defaultDataFolder(env)),
   ];
-  for (const { name, at } of ports) checks.push(await checkPort(name, at, isUp));
+  for (const { name, at } of ports.listening) checks.push(await checkPort(name, at, isUp));
   checks.push(
     await checkMemoryLimits(),
     await checkPrograms(env),
     await checkLocalhost(),
-    await checkRange(),
+    await checkRange(ports.ofInstances),
   );
   return checks;
 }
@@ -164,15 +171,17 @@ async function checkLocalhost(): Promise<Check> {
 }
 
 /** Ports that the kernel gives to outgoing connections must not be those of instances. */
-async function checkRange(): Promise<Check> {
+async function checkRange({ first: from, last: to }: PortRange): Promise<Check> {
   const name = "port range";
   const text = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(() => "");
   const [first = 0, last = 0] = text.trim().split(/\s+/).map(Number);
-  const [from, to] = INSTANCE_PORTS;
   const own = `${String(from)} to ${String(to)}`;
   if (last === 0) return good(name, `instances use ${own}`);
   const kernel = `${String(first)} to ${String(last)}`;
   if (last < from || first > to) return good(name, `instances use ${own}, the kernel ${kernel}`);
-  const hint = "Let it begin at 32768: sysctl -w net.ipv4.ip_local_port_range='32768 60999'.";
+  const hint =
+    to < KERNEL_FIRST
+      ? `Let it begin at ${String(KERNEL_FIRST)}: sysctl -w net.ipv4.ip_local_port_range='${String(KERNEL_FIRST)} 60999'.`
+      : `Choose ports below ${String(first)} with --instance-ports FIRST-LAST.`;
   return warn(name, `the kernel's ports (${kernel}) overlap those of instances (${own})`, hint);
 }

@@ -124,6 +124,22 @@ export function parseHostPort(text: string, what: string): HostPort {
   return { host: (match[1] ?? "127.0.0.1").replace(/^\[|\]$/g, ""), port };
 }
 
+/** Ports from the first to the last one, both included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** `FIRST-LAST`. */
+export function parsePortRange(text: string, what: string): PortRange {
+  const [, first = 0, last = 0] = (/^(\d{1,5})-(\d{1,5})$/.exec(text) ?? []).map(Number);
+  if (first >= 1 && first <= last && last <= 65_535) return { first, last };
+  throw usageError(
+    `${what} must be FIRST-LAST, ports from 1 to 65535 (${quote(text)})`,
+    "Write it like 20000-29999",
+  );
+}
+
 /** The URL of an API without a slash at its end; a bare `host:port` gets `http://`. */
 export function parseApiUrl(text: string): string {
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;

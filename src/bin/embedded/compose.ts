@@ -12,7 +12,13 @@ import {
   type StateStore,
   type Template,
 } from "@dinp/core";
-import type { LayerCompression, RuntimeKind, UpBuilderOptions, UpRegistryOptions } from "@dinp/core/cli";
+import type {
+  LayerCompression,
+  PortRange,
+  RuntimeKind,
+  UpBuilderOptions,
+  UpRegistryOptions,
+} from "@dinp/core/cli";
 import { createGzipCompressor } from "@dinp/core/gzip";
 import { createHttpApi } from "@dinp/core/http-api";
 import { createInProcessControlLink } from "@dinp/core/in-process";
@@ -48,6 +54,8 @@ export interface EmbeddedOptions {
   readonly dataFolder: string;
   readonly api: HostPort;
   readonly router: HostPort;
+  /** Of 127.0.0.1. */
+  readonly instancePorts: PortRange;
   readonly appsDomain: string;
   readonly layerCompression: LayerCompression;
   /** Null: what the first start chose. */
@@ -83,7 +91,6 @@ export interface Embedded {
 
 /** Of the node, the server and the router. */
 const NODE_ID = "local";
-const INSTANCE_PORTS = { first: 20_000, last: 29_999 };
 const STOP_GRACE_MS = 5_000;
 const ROUTER_DRAIN_MS = 3_000;
 
@@ -186,7 +193,7 @@ async function start(options: EmbeddedOptions, undo: Undo): Promise<Embedded> {
     random,
     hasher,
     logger,
-    ports: { range: INSTANCE_PORTS, isFree: (port) => isPortFree(port) },
+    ports: { range: options.instancePorts, isFree: (port) => isPortFree(port) },
     appsDomain,
     routerUrl: () => routerUrl,
     clusterId,

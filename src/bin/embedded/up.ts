@@ -24,6 +24,7 @@ export async function up(options: UpOptions, context: UpContext): Promise<number
       dataFolder: options.dataDirectory ?? defaultDataFolder(process.env),
       api: options.api,
       router: options.router,
+      instancePorts: options.instancePorts,
       appsDomain: options.appsDomain,
       layerCompression: options.layerCompression,
       runtime: options.runtime,

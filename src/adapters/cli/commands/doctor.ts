@@ -5,14 +5,16 @@ import { fail, good, warn, type Check } from "../checks.js";
 import type { ConnectionFlags, Context } from "../context.js";
 import { exitCodes } from "../exit-codes.js";
 import { checkMachine } from "../machine-checks.js";
-import type { HostPort } from "../parse.js";
+import type { HostPort, PortRange } from "../parse.js";
 import { dialRouter } from "../router-dial.js";
 import { formatDuration, printable, toJson } from "../text.js";
 import type { Color } from "../terminal.js";
+import { instancePorts } from "./instance-ports.js";
 import { flagsOf, withRead, type ReadFlags, type Registration } from "./shared-options.js";
 
 interface DoctorFlags extends ReadFlags {
   readonly data?: string;
+  readonly instancePorts: PortRange;
 }
 
 const API_MS = 5_000;
@@ -22,7 +24,8 @@ const colors: Readonly<Record<Check["result"], Color>> = { ok: "green", warn: "y
 
 /** `dinp doctor`; `onExit` gets 1 when a check failed. */
 export function registerDoctor({ program, context }: Registration, onExit: (exitCode: number) => void): void {
-  withRead(program.command("doctor").option("--data <dir>", "the data folder to look at"))
+  const command = program.command("doctor").option("--data <dir>", "the data folder to look at");
+  withRead(command.addOption(instancePorts()))
     .summary("check this machine and the connection to the API")
     .description(
       "Checks what the platform needs of this machine, and whether API and router answer. Changes nothing.\n" +
@@ -35,7 +38,7 @@ export function registerDoctor({ program, context }: Registration, onExit: (exit
       const machine = await checkMachine(
         context.options.env,
         flags.data ?? null,
-        portsOf(context, connection.routerUrl),
+        { listening: portsOf(context, connection.routerUrl), ofInstances: flags.instancePorts },
         isUp,
       );
       const checks = [...machine, ...connection.checks];

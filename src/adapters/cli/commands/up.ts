@@ -10,9 +10,10 @@ import {
   type UpOptions,
   type UpRegistryOptions,
 } from "../context.js";
-import { parseHostPort, parseRegistryUrl, quote, type HostPort } from "../parse.js";
+import { parseHostPort, parseRegistryUrl, quote, type HostPort, type PortRange } from "../parse.js";
 import { usageError } from "../exit-codes.js";
 import { builderOf, withBuilderFlags, type BuilderFlags } from "./builder-flags.js";
+import { instancePorts } from "./instance-ports.js";
 import type { Registration } from "./shared-options.js";
 
 const DOCKER_SOCKET = "/var/run/docker.sock";
@@ -28,6 +29,7 @@ interface RegistryFlags {
 interface UpFlags extends RegistryFlags, BuilderFlags {
   readonly api: HostPort;
   readonly router: HostPort;
+  readonly instancePorts: PortRange;
   readonly data?: string;
   readonly domain: string;
   readonly demo?: string;
@@ -55,6 +57,7 @@ export function registerUp(
     )
     .addOption(address("--api <host:port>", "where the API listens", "127.0.0.1:7070"))
     .addOption(address("--router <host:port>", "where the router listens", "127.0.0.1:8080"))
+    .addOption(instancePorts())
     .option("--data <dir>", "folder of the store, the images and the instances")
     .option("--domain <domain>", "apps answer at NAME.DOMAIN", parseAppsDomain, "apps.localhost")
     .option("--demo <dir>", "push this app when the platform is up")
@@ -97,6 +100,7 @@ export function registerUp(
         await up({
           api: flags.api,
           router: flags.router,
+          instancePorts: flags.instancePorts,
           dataDirectory: flags.data ?? null,
           appsDomain: flags.domain,
           demoDirectory: flags.demo ?? null,
