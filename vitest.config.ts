@@ -21,5 +21,7 @@ export default defineConfig({
     expect: { poll: { timeout: 60_000 } },
     // More than there are processors in the smallest machine for it: tests of servers wait for much of their time.
     maxWorkers: 3,
+    // As `dinp up` has it: most tests of a store open it, do little, and close it.
+    execArgv: ["--wasm-tiering-budget=540000000"],
   },
 });

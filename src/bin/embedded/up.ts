@@ -1,6 +1,7 @@
 import { isDinpError, messageOf } from "@dinp/core";
 import { defaultDataFolder, type UpOptions } from "@dinp/core/cli";
 import { createPinoLogger } from "@dinp/core/system";
+import { calmCompiler } from "./calm-compiler.js";
 import { type Embedded, startEmbedded } from "./compose.js";
 import { readRegistryAccess } from "./registry-access.js";
 import { readTemplates } from "../host/templates.js";
@@ -19,6 +20,7 @@ export async function up(options: UpOptions, context: UpContext): Promise<number
   const interrupted = new Interrupt();
   const logger = createPinoLogger({ level: options.logLevel, pretty: process.stderr.isTTY });
   let platform: Embedded | null = null;
+  calmCompiler();
   try {
     platform = await startEmbedded({
       dataFolder: options.dataDirectory ?? defaultDataFolder(process.env),
