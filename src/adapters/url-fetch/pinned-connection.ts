@@ -2,7 +2,7 @@ import type { LookupFunction } from "node:net";
 import { isIP } from "node:net";
 import { createSecureContext, rootCertificates } from "node:tls";
 import { uploadAddressRefusal, uploadPlaceOf } from "@dinp/core";
-import { Client, type Dispatcher } from "undici";
+import type { Client, Dispatcher } from "undici";
 import { forbidden, lookupError, networkError, timeout } from "./errors.js";
 import type { FetchSettings } from "./upload-fetcher.js";
 import type { Waits } from "./waits.js";
@@ -34,15 +34,23 @@ export class PinnedConnection {
       const refusal = uploadAddressRefusal(place, address, settings.allow, own);
       if (refusal !== null) throw forbidden(place, refusal);
     }
-    return new PinnedConnection(url, addresses, settings, waits);
+    // Loaded here: it takes a tenth of a second, and few platforms fetch anything.
+    const undici = await import("undici");
+    return new PinnedConnection(undici, url, addresses, settings, waits);
   }
 
-  private constructor(url: URL, addresses: readonly string[], settings: FetchSettings, waits: Waits) {
+  private constructor(
+    undici: Pick<typeof import("undici"), "Client">,
+    url: URL,
+    addresses: readonly string[],
+    settings: FetchSettings,
+    waits: Waits,
+  ) {
     this.#url = url;
     this.#settings = settings;
     this.#waits = waits;
     const { ca, limits } = settings;
-    this.#client = new Client(url.origin, {
+    this.#client = new undici.Client(url.origin, {
       allowH2: false,
       maxHeaderSize: HEAD_BYTES_MAX,
       // The waits have bounds of their own.
