@@ -87,15 +87,12 @@ describe("process runtime: ends", () => {
     expect(instance?.exit?.message).toContain("SIGKILL (not by the platform)");
   });
 
-  it.each([
-    ["", {}],
-    [", known by their environment alone", { memoryLimit: "sampled" as const }],
-  ])(
-    "ends what is left of the group, and what left it, when the first process ends%s",
-    async (_how, settings) => {
-      const harness = await makeHarness(settings);
-      const files = {
-        "main.js": `
+  const what = "ends what is left of the group, and what left it, when the first process ends";
+  // Sampled: no cgroup knows them, and their environment alone says whose they are.
+  it.each(["auto", "sampled"] as const)(`${what} (%s)`, async (memoryLimit) => {
+    const harness = await makeHarness({ memoryLimit });
+    const files = {
+      "main.js": `
         const { spawn } = require("node:child_process");
         for (const detached of [false, true])
           spawn("/bin/sleep", ["1000"], { detached, stdio: "inherit" });
@@ -105,22 +102,21 @@ describe("process runtime: ends", () => {
         spawn("setsid", ["setsid", "sleep", "1000"], { env, stdio: "inherit" });
         process.on("SIGTERM", () => process.exit(0));
         ${SERVER}`,
-      };
-      const spec = await harness.spec(await harness.image(files), { command: ["node", "main.js"] });
-      await harness.runtime.start(spec);
-      const pid = Number(await fetchText(spec.port));
-      await eventually(async () => (await markedProcesses(harness.clusterId)).length >= 5);
-      process.kill(pid, "SIGKILL");
-      await eventually(async () => (await markedProcesses(harness.clusterId)).length === 0);
+    };
+    const spec = await harness.spec(await harness.image(files), { command: ["node", "main.js"] });
+    await harness.runtime.start(spec);
+    const pid = Number(await fetchText(spec.port));
+    await eventually(async () => (await markedProcesses(harness.clusterId)).length >= 5);
+    process.kill(pid, "SIGKILL");
+    await eventually(async () => (await markedProcesses(harness.clusterId)).length === 0);
 
-      const again = await harness.spec(spec.image, { command: ["node", "main.js"] });
-      await harness.runtime.start(again);
-      await fetchText(again.port);
-      await eventually(async () => (await markedProcesses(harness.clusterId)).length >= 5);
-      await harness.runtime.stop(again.instanceId, { graceMs: 300 });
-      expect(await markedProcesses(harness.clusterId)).toEqual([]);
-    },
-  );
+    const again = await harness.spec(spec.image, { command: ["node", "main.js"] });
+    await harness.runtime.start(again);
+    await fetchText(again.port);
+    await eventually(async () => (await markedProcesses(harness.clusterId)).length >= 5);
+    await harness.runtime.stop(again.instanceId, { graceMs: 300 });
+    expect(await markedProcesses(harness.clusterId)).toEqual([]);
+  });
 
   it("counts a program as running while any of its threads runs, and as ended when none does", async () => {
     const harness = await makeHarness({ memoryLimit: "sampled" });
